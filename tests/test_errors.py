@@ -1,11 +1,17 @@
 """The one error: one line, advice in the words of the caller, and the nearest names of a long list."""
 
 import pickle
+from types import SimpleNamespace
 
 import pytest
+from interrupted import interrupt_and_fail
 
+from recsys.cli import main
+from recsys.experiments import rerankings
+from recsys.support.jobs import run_beside
+from recsys.sweeps.summaries import run_search
 from recsys.types import RecsysError, make_unknown_name_error
-from recsys.types.errors import Setting, SettingError, rephrase_setting_errors
+from recsys.types.errors import Setting, SettingError, rephrase_setting_errors, restore_interrupts
 
 
 @pytest.mark.parametrize(
@@ -89,3 +95,55 @@ def test_short_lists_are_whole_and_long_ones_cut_to_the_nearest() -> None:
     assert "did you mean 'novelty'? (known nearest to it, of 61: novelty, objective" in line
     assert line.count(",") == 5
     assert len(line) < 200
+
+
+def test_an_error_that_comes_up_on_the_way_of_an_interrupt_is_that_interrupt():
+    with pytest.raises(KeyboardInterrupt) as stop, restore_interrupts():
+        try:
+            interrupt_and_fail()
+        except OSError as error:
+            raise RecsysError("x: cannot be written") from error
+    assert str(stop.value.__cause__) == "x: cannot be written"
+    with pytest.raises(OSError, match="alone"), restore_interrupts():
+        raise OSError("alone")
+    with pytest.raises(KeyboardInterrupt), restore_interrupts():
+        raise KeyboardInterrupt
+
+
+def test_an_error_of_work_that_an_interrupt_asked_for_stays_one():
+    """Somebody saves what there is when a notebook is interrupted, and that fails by itself."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(RecsysError, match="full"), restore_interrupts():
+            raise RecsysError("the disk is full") from None
+
+
+def test_the_command_line_ends_as_interrupted(monkeypatch, capsys):
+    monkeypatch.setattr("recsys.support.citation.format_bibtex", interrupt_and_fail)
+    with pytest.raises(SystemExit) as stop:
+        main(["cite"])
+    assert (stop.value.code, capsys.readouterr().err) == (130, "recsys: stopped\n")
+
+
+def test_a_job_that_is_interrupted_so_says_that(monkeypatch):
+    with run_beside(1, interrupt_and_fail) as (job,):
+        assert job.wait() == "it was interrupted"
+
+
+def test_a_run_that_is_interrupted_so_is_not_left_out_as_one_that_cannot_be_made(monkeypatch):
+    for name in ("build_or_load_pool", "TermCache"):
+        monkeypatch.setattr(rerankings, name, lambda *given: (None, 0.0))
+    monkeypatch.setattr(rerankings, "_build_or_load_slates", interrupt_and_fail)
+    config = SimpleNamespace(slate_lengths=[5], headline_k=5, model=None, pool=None)
+    spec, refused = SimpleNamespace(name="a", kind="blend", time=None), {}
+    with pytest.raises(KeyboardInterrupt):
+        rerankings.build_run_slates(SimpleNamespace(config=config), [spec], True, print, refused)
+    assert not refused
+
+
+def test_a_search_that_is_interrupted_so_is_not_told_as_failed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(interrupt_and_fail, "search", None, "cat > told.json")
+    assert not [*tmp_path.iterdir()]

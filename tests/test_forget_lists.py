@@ -1,5 +1,6 @@
 """Forget lists: what holds when, files that were cut or changed, and several writers at once."""
 
+import fcntl
 import multiprocessing
 import re
 import time
@@ -8,6 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interrupted import interrupt_at_each_line
 
 from recsys.support import forget_lists as store
 from recsys.support.checked_lines import format_line
@@ -164,6 +166,19 @@ def test_two_writers_at_once_lose_no_line(tmp_path):
     found = read_forget_list(path)
     expected = {(found.hash_user(user), found.hash_item(str(item))) for user in ("ada", "bob") for item in range(8)}
     assert {(line.user, line.item) for line in found.lines} == expected and found.end.lines == 16
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_an_interrupt_at_any_line_leaves_whole_lines_and_no_lock(tmp_path):
+    path = tmp_path / "list"
+    append_forget_line(path, "item", item="1")
+    before = path.read_bytes()
+    for _ in interrupt_at_each_line(lambda: append_forget_line(path, "item", item="2"), store):
+        with path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert len(read_forget_list(path).lines) in (1, 2)
+        path.write_bytes(before)
+    assert len(read_forget_list(path).lines) == 2
 
 
 def test_a_line_that_cannot_be_written_is_not_begun(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from command_line import run_cli
+from interrupted import interrupt_and_fail
 from searches import CONFIG
 from synthetic import write_tables
 
@@ -57,6 +58,12 @@ def test_what_fails_by_itself_is_no_mistake(home, monkeypatch):
 
     monkeypatch.setattr("recsys.experiments.bench", fail)
     assert run_cli("bench", "small.toml", "--seed", "0..1", "--quiet") == 1
+
+
+def test_an_interrupt_that_a_benchmark_turns_into_an_error_ends_all(home, monkeypatch, capsys):
+    monkeypatch.setattr("recsys.experiments.bench", interrupt_and_fail)
+    assert run_cli("bench", "small.toml", "--seed", "0..1", "--quiet") == 130
+    assert "stopped" in capsys.readouterr().err
 
 
 def test_a_mistake_of_all_is_one_line(home, capsys):

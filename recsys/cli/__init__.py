@@ -33,7 +33,7 @@ from recsys.cli.updates import add_items, update
 from recsys.cli.whys import why, why_not
 from recsys.escaping import convert_to_one_line
 from recsys.types import RecsysError, RecsysWarning
-from recsys.types.errors import SettingError, is_interrupted
+from recsys.types.errors import SettingError, restore_interrupts
 from recsys.types.secrets import mask_url_secrets
 
 if TYPE_CHECKING:
@@ -160,13 +160,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: a mistake of the user is one line on standard error and exit code 2."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        with _print_warnings_as_lines(), _find_interrupts():
+        with _print_warnings_as_lines(), restore_interrupts():
             cli.main(args=arguments, prog_name="recsys", standalone_mode=False)
     except SettingError as error:
         _exit_with_error(str(error.rephrase_for("command", options=_list_options(given))), 2)
     except RecsysError as error:
         _exit_with_error(str(error), 2)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _exit_with_error(f"stopped{_describe_going_on(given)}", 130)
     except click.ClickException as error:
         _exit_with_error(error.format_message(), 2)
@@ -190,17 +190,6 @@ def _describe_going_on(arguments: Sequence[str]) -> str:
     given = [one for one in arguments if one not in ("-v", "--verbose")]
     kept = any(tuple(given[: len(one)]) == one for one in _GOING_ON)
     return f"; {' '.join(given[:1])} goes on from there when it is started again" if kept else ""
-
-
-@contextmanager
-def _find_interrupts() -> Iterator[None]:
-    """Raise `Abort` for an error that Ctrl-C led to: what it interrupts may fail while it is cleaned up."""
-    try:
-        yield
-    except Exception as error:
-        if is_interrupted(error):
-            raise click.exceptions.Abort from None
-        raise
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 from recsys.cli import options
 from recsys.cli.tables import print_bench
 from recsys.types import RecsysError
-from recsys.types.errors import describe_error
+from recsys.types.errors import describe_error, restore_interrupts
 
 if TYPE_CHECKING:
     from recsys.configs import Config
@@ -78,7 +78,8 @@ def bench(
     for label, config, settings in jobs:
         options.print_line(f"{label}:")
         try:
-            done = run(settings, out=out, quiet=quiet, data_dir=data_dir)
+            with restore_interrupts():
+                done = run(settings, out=out, quiet=quiet, data_dir=data_dir)
         except Exception as error:  # such as one of somebody's own objective: the others have a night of their own
             failed.append(_say_failure(label, error))
             continue

@@ -16,7 +16,7 @@ from recsys.reranking.term_cache import TermCache
 from recsys.support.cache import CacheEntry
 from recsys.support.progress import show_progress
 from recsys.types import Judge, Pool, RecsysError, Slates
-from recsys.types.errors import describe_error
+from recsys.types.errors import describe_error, restore_interrupts
 
 SlatesByLength = dict[int, dict[str, Slates]]
 
@@ -43,8 +43,9 @@ def build_run_slates(
         for spec in specs:
             bars.update(task, description=spec.name)
             try:
-                of = preparation if spec.time is None else change_half_life(preparation, spec.time)
-                made = {k: _build_or_load_slates(of, spec, base, k) for k in config.slate_lengths}
+                with restore_interrupts():
+                    of = preparation if spec.time is None else change_half_life(preparation, spec.time)
+                    made = {k: _build_or_load_slates(of, spec, base, k) for k in config.slate_lengths}
             except Exception as error:
                 if refused is not None and spec.kind in ("blend", "model"):
                     refused[spec.name] = describe_error(error)

@@ -7,6 +7,7 @@ Those of other machines, and on file systems without locks, are removed after a 
 
 import ctypes
 import errno
+import io
 import os
 import secrets
 import shutil
@@ -20,7 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from recsys.types.errors import RecsysError
+from recsys.types.errors import RecsysError, restore_interrupts
 
 if sys.platform != "win32":
     import fcntl
@@ -57,7 +58,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     Raises:
         RecsysError: if the folder cannot be written.
     """
-    try:
+    with _shorten_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with make_temporary_folder(path.parent) as folder:
             temporary = folder / f"new{path.suffix}"
@@ -65,8 +66,6 @@ def replace_file(path: Path) -> Iterator[Path]:
             yield temporary
             temporary.chmod(0o644)
             temporary.replace(path)
-    except OSError as error:
-        raise _make_write_error(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -88,7 +87,7 @@ def replace_folder(path: Path, own: Collection[str] | None = None) -> Iterator[P
     Raises:
         RecsysError: if the parent folder cannot be written.
     """
-    try:
+    with _shorten_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         recover_folder(path)
         with make_temporary_folder(path.parent) as temporary:
@@ -98,18 +97,24 @@ def replace_folder(path: Path, own: Collection[str] | None = None) -> Iterator[P
             if own is not None:
                 _copy_others(path, made, own)
             _move_into_place(made, path)
+
+
+@contextmanager
+def _shorten_write_errors(path: Path) -> Iterator[None]:
+    """Say in one line that `path` cannot be written; NumPy tells a short write by two counts of its own.
+
+    An interrupt stays one, also where what was half-written could not be closed.
+    """
+    try:
+        with restore_interrupts():
+            yield
     except OSError as error:
-        raise _make_write_error(path, error) from error
-
-
-def _make_write_error(path: Path, error: OSError) -> RecsysError:
-    """Return the error for a file that cannot be written; NumPy tells a short write by two counts of its own."""
-    return RecsysError(f"cannot write {path}: {error.strerror or f'{error}: is the disk full?'}")
+        raise RecsysError(f"cannot write {path}: {error.strerror or f'{error}: is the disk full?'}") from error
 
 
 @contextmanager
 def make_temporary_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new folder in `parent`, removed at the end, or by the next run if this one is killed."""
+    """Yield a new folder in `parent`, removed at the end, or by the next run if this one is killed or interrupted."""
     remove_leftovers(parent)
     made, lock = _make_locked_folder(parent)
     try:
@@ -118,7 +123,7 @@ def make_temporary_folder(parent: Path) -> Iterator[Path]:
         with suppress(OSError):
             _remove_path(made)
         if lock is not None:
-            os.close(lock)
+            lock.close()
             shutil.rmtree(made, ignore_errors=True)  # NFS keeps a file until it is closed
 
 
@@ -133,19 +138,17 @@ def hold_folder(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        number = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        lock = open_for_lock(folder / _LOCK_NAME, 0o600)
     except OSError as error:
         raise RecsysError(f"cannot write {folder}: {error.strerror or error}") from None
-    try:
-        _lock_at_once(number, folder)
+    with lock:
+        _lock_at_once(lock, folder)
         try:
             yield
         finally:
             with suppress(OSError):
                 if {entry.name for entry in os.scandir(folder)} <= {_LOCK_NAME}:
                     _remove_path(folder)
-    finally:
-        os.close(number)
 
 
 def clear_folder(folder: Path) -> None:
@@ -240,21 +243,30 @@ def _find_exchange_call() -> tuple[Any, int]:
     return None, 0
 
 
-def _make_locked_folder(parent: Path) -> tuple[Path, int | None]:
-    """Return a new folder and the handle of the file in it that is locked, None where there are no locks."""
+def open_for_lock(path: Path, mode: int, make: bool = True) -> io.FileIO:
+    """Open a file to lock it and to write it; make it with the bits of `mode` if it is not there.
+
+    The lock ends when the file is closed, or nothing refers to it: an interrupt loses no lock that is held for good.
+    """
+    flags = os.O_RDWR | (os.O_CREAT if make else 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    return io.FileIO(path, "r+", opener=lambda name, _: os.open(name, flags, mode))
+
+
+def _make_locked_folder(parent: Path) -> tuple[Path, io.FileIO | None]:
+    """Return a new folder and the file in it that is locked, None where there are no locks."""
     while True:
         made = parent / f"{_get_part_prefix()}{secrets.token_hex(6)}"
         made.mkdir(0o700)
         try:
-            number = os.open(made / _LOCK_NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            lock = open_for_lock(made / _LOCK_NAME, 0o600)
         except FileNotFoundError:
             continue  # removed as a leftover before it was locked
-        if not _lock_file(number):
-            os.close(number)
+        if not _lock_file(lock):
+            lock.close()
             return made, None
         if (made / _LOCK_NAME).exists():
-            return made, number
-        os.close(number)
+            return made, lock
+        lock.close()
 
 
 def _remove_if_abandoned(path: Path) -> None:
@@ -263,21 +275,20 @@ def _remove_if_abandoned(path: Path) -> None:
     folder = stat.S_ISDIR(there.st_mode)
     if folder and sys.platform != "win32" and path.name.startswith(_get_part_prefix()):
         try:
-            number = os.open(path / _LOCK_NAME, os.O_RDWR)
+            lock = open_for_lock(path / _LOCK_NAME, 0o600, make=False)
         except FileNotFoundError:
             with suppress(OSError):
                 path.rmdir()  # it has no lock yet, or no longer: then it is empty
         else:
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove_path(path)
-                return
-            except BlockingIOError:
-                return  # it is being written
-            except OSError:
-                pass  # a file system without locks
-            finally:
-                os.close(number)
+            with lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove_path(path)
+                    return
+                except BlockingIOError:
+                    return  # it is being written
+                except OSError:
+                    pass  # a file system without locks
     if time.time() - there.st_mtime > _DAY_SECONDS:
         _remove_path(path, folder)
 
@@ -296,23 +307,23 @@ def _remove_path(path: Path, folder: bool = True) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _lock_file(number: int) -> bool:
+def _lock_file(file: io.FileIO) -> bool:
     """Lock an opened file until it is closed, or its process ends; return False where there are no locks."""
     if sys.platform == "win32":
         return False
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:
         return False
     return True
 
 
-def _lock_at_once(number: int, folder: Path) -> None:
+def _lock_at_once(file: io.FileIO, folder: Path) -> None:
     """Lock an opened file, where there are locks, and refuse to wait for it."""
     if sys.platform == "win32":
         return
     try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise RecsysError(f"{folder}: another process works in it, expected to be alone") from None
     except OSError:

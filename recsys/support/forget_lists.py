@@ -22,6 +22,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
+from recsys.support.atomic_files import open_for_lock
 from recsys.support.checked_lines import format_line, looks_checked, parse_line
 from recsys.types.errors import RecsysError
 from recsys.types.moments import MAX_MOMENT, format_moment
@@ -214,23 +215,18 @@ def _hold_list(path: str | PathLike[str], make: bool = True) -> Iterator[tuple[i
     """Open a forget list, lock it, write its header if it has none, and yield its handle and its content."""
     target = check_path("forget list", path, "the path of a file")
     try:
-        number = os.open(target, os.O_RDWR | (os.O_CREAT if make else 0) | getattr(os, "O_CLOEXEC", 0), 0o644)
+        with open_for_lock(target, 0o644, make) as file:
+            number = file.fileno()
+            _lock(number, target)
+            found = _parse_lines(ForgetList(target), file.readall())
+            if os.fstat(number).st_size > found.end.bytes:
+                os.ftruncate(number, found.end.bytes)  # a line that a killed process left
+            if not found.salt:
+                found = _write_line(number, found, {"format": FORMAT, "salt": secrets.token_hex(32)})
+                _sync_folder(target.parent)
+            yield number, found
     except OSError as error:
         raise RecsysError(f"forget list {target}: {error.strerror or error}") from None
-    try:
-        _lock(number, target)
-        with os.fdopen(os.dup(number), "rb") as file:
-            found = _parse_lines(ForgetList(target), file.read())
-        if os.fstat(number).st_size > found.end.bytes:
-            os.ftruncate(number, found.end.bytes)  # a line that a killed process left
-        if not found.salt:
-            found = _write_line(number, found, {"format": FORMAT, "salt": secrets.token_hex(32)})
-            _sync_folder(target.parent)
-        yield number, found
-    except OSError as error:
-        raise RecsysError(f"forget list {target}: {error.strerror or error}") from None
-    finally:
-        os.close(number)
 
 
 def _lock(number: int, path: Path) -> None:

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, NamedTuple
 
 from recsys.types import RecsysError
-from recsys.types.errors import describe_error, is_interrupted
+from recsys.types.errors import describe_error, restore_interrupts
 from recsys.types.numbers import check_int
 
 if TYPE_CHECKING:
@@ -82,10 +82,13 @@ def _start(work: Callable[[], None]) -> Job:
 
 def _do(work: Callable[[], None], sender: Connection) -> None:
     try:
-        work()
+        with restore_interrupts():
+            work()
         said = ""
-    except (Exception, KeyboardInterrupt) as error:  # of a model, a storage or somebody's own function
-        said = "it was interrupted" if is_interrupted(error) else describe_error(error)
+    except KeyboardInterrupt:
+        said = "it was interrupted"
+    except Exception as error:  # of a model, a storage or somebody's own function
+        said = describe_error(error)
     try:
         sender.send(said)
     except (OSError, KeyboardInterrupt):  # nobody listens any more

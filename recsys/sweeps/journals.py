@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from optuna.storages.journal import BaseJournalBackend, JournalFileSymlinkLock
 
 from recsys.types import RecsysError
-from recsys.types.errors import is_interrupted
+from recsys.types.errors import restore_interrupts
 
 _CHECKSUM_LINE = re.compile(rb'(.*,"crc":)(\d+)\}\n', re.DOTALL)
 
@@ -122,10 +122,9 @@ class Journal(BaseJournalBackend):
         Ctrl-C stays Ctrl-C: Optuna's lock covers one that it meets by an error of the lock's file.
         """
         try:
-            yield
+            with restore_interrupts():
+                yield
         except (OSError, RuntimeError) as error:  # RuntimeError: Optuna's, of a lock that another process has taken
-            if is_interrupted(error):
-                raise KeyboardInterrupt from None
             raise RecsysError(f"storage {self._path}: {getattr(error, 'strerror', None) or error}") from None
 
 

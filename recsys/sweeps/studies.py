@@ -29,7 +29,7 @@ from recsys.sweeps.trials import (
     store_result,
 )
 from recsys.types import RecsysError
-from recsys.types.errors import describe_error
+from recsys.types.errors import describe_error, restore_interrupts
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -126,7 +126,8 @@ def iter_trials(
             continue
         number, drawn = int(trial.user_attrs[DRAW]), _draw_settings(trial, method)
         try:
-            values = _evaluate_settings(evaluate, drawn, failures)
+            with restore_interrupts():
+                values = _evaluate_settings(evaluate, drawn, failures)
         except Exception as error:  # of a model, an objective or somebody's own function
             failures.append(TrialFailure(number, drawn, describe_error(error)))
             store_failure(study, trial, failures[-1].reason)

@@ -14,7 +14,7 @@ from recsys.escaping import convert_to_one_line
 from recsys.sweeps.search_plans import SearchPlan
 from recsys.sweeps.trial_search import SearchedTrials
 from recsys.types import RecsysError, RecsysWarning
-from recsys.types.errors import describe_error
+from recsys.types.errors import describe_error, restore_interrupts
 from recsys.types.secrets import mask_url_secrets
 
 R = TypeVar("R")
@@ -61,7 +61,8 @@ def run_search(
     start = time.monotonic()
     ends_at = None if timeout is None else start + parse_duration("timeout", timeout)
     try:
-        result, searched = search(ends_at)
+        with restore_interrupts():
+            result, searched = search(ends_at)
     except Exception as error:
         if command is not None:
             told = build_failure_summary(name, describe_error(error), time.monotonic() - start)

@@ -1,6 +1,7 @@
 """The one error a user of the library meets, the nearest valid name, and advice in the caller's own words."""
 
 import json
+import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
@@ -28,7 +29,7 @@ class RecsysError(ValueError):
         super().__init__(mask_url_secrets(convert_to_one_line(str(line))))
 
 
-def describe_error(error: BaseException) -> str:
+def describe_error(error: Exception) -> str:
     """Return why something failed, in one line of at most 500 characters; errors that are not ours by their kind.
 
     >>> describe_error(KeyError("gone")), describe_error(RecsysError("k is 0,\\n expected more"))
@@ -40,13 +41,30 @@ def describe_error(error: BaseException) -> str:
     return mask_url_secrets(said)[:500]
 
 
-def is_interrupted(error: BaseException | None) -> bool:
-    """Return whether Ctrl-C led to an error: the error is the interrupt, or was raised while one was handled.
+@contextmanager
+def restore_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt in place of an error that came up while one was on its way.
 
-    >>> is_interrupted(KeyboardInterrupt()), is_interrupted(OSError())
-    (True, False)
+    A `finally` that closes a half-written archive or gives back a lock may fail itself, and its error is what is raised
+    then: whoever goes on after errors, or tells them in a line, would go on after an interrupt.
     """
-    return error is not None and (isinstance(error, KeyboardInterrupt) or is_interrupted(error.__context__))
+    around = sys.exception()  # what is handled while the block begins is no interrupt of it
+    try:
+        yield
+    except Exception as error:
+        if _follows_interrupt(error, around):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _follows_interrupt(error: BaseException, around: BaseException | None) -> bool:
+    before, seen = error.__context__, {id(error), id(around)}
+    while before is not None and id(before) not in seen:
+        if isinstance(before, KeyboardInterrupt):
+            return True
+        seen.add(id(before))
+        before = before.__context__
+    return False
 
 
 class Setting(NamedTuple):
