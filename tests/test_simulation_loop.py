@@ -90,6 +90,30 @@ def test_changed_tastes_are_interest_less_satiation():
     assert people.get_utilities() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    "moving",
+    [
+        make_world(organic_share=0.3, drift=0.9, satiation=0.8),
+        replace(make_world(drift=0.5), flips=rs.simulation.TasteFlips(round=2, share=0.5)),
+        rs.simulation.ReinforcedInterests(users=12, items=20, step=0.8),
+    ],
+)
+def test_slates_are_judged_by_the_tastes_that_they_meet(moving):
+    """An oracle knows tastes as they are when it shows a slate: whatever changes by it, none is better."""
+    found = simulate(moving, Oracle(4), rounds=5, measures=["true_precision", "true_ndcg", "slate_utility"])
+    other = simulate(moving, RandomItems(4), rounds=5, measures=["true_precision"])
+    for name in ("true_precision", "true_ndcg"):
+        assert found.get_values(name) == pytest.approx(1.0)
+    assert other.get_values("true_precision").max() < 1
+    people, log = moving.start(0), rs.simulation.records.start_log(moving.start(0))
+    for number in range(5):
+        rs.simulation.records.begin_round(people, number)
+        offer = rs.simulation.Offer(found.shown[number])
+        worth = np.take_along_axis(people.get_utilities(), offer.items, axis=1).mean()
+        assert found.get_values("slate_utility")[number] == pytest.approx(worth)
+        log.record(offer, people.consume(offer, log.met, number))
+
+
 def test_policies_meet_the_same_people_with_the_same_luck(world):
     """What is taken from different slates is liked alike, and who looks elsewhere finds the same."""
     people = [world.start(4) for _ in range(2)]
@@ -155,9 +179,9 @@ def measure_slowly(world, run):
     usual = [np.mean([np.mean([regions[i] == z for i in before[u]]) for u in majority]) for z in range(n_regions)]
     running = Recommender(rs.models.ItemKNN(), k=5, pool=20, retrain_every=2).start(people, 0)
     for number in range(ROUNDS):
+        worth = people.get_utilities()
         offer = running.recommend(log, number)
         eaten = people.consume(offer, log.met, number)
-        worth = people.get_utilities()
         found = {name: [] for name in STANDARD}
         for u in range(users):
             slate = [int(i) for i in offer.items[u] if i >= 0]
@@ -384,7 +408,18 @@ def find_three_groups(population, log):
     return Returns(PerGroup(np.ones(4)))
 
 
-find_three.observe = find_text.observe = find_three_groups.observe = None  # what tells a measure from a function
+def find_no_end(population, log):
+    return Returns(np.inf)
+
+
+class StartsNothing:
+    def start(self, population, seed):
+        return 3
+
+
+find_three.observe = find_text.observe = find_three_groups.observe = find_no_end.observe = (
+    None  # what tells a measure from a function
+)
 
 
 @pytest.mark.parametrize(
@@ -393,6 +428,8 @@ find_three.observe = find_text.observe = find_three_groups.observe = None  # wha
         ({"world": Returns(None)}, "world: Returns.start returned a Returns without 'shape', expected a population"),
         ({"policy": Returns(None)}, "simulate: a policy returned NoneType, expected an Offer of an array of item"),
         ({"policy": Returns(Offer([[0]]))}, "simulate: a policy returned Offer whose items are list, expected"),
+        ({"policy": StartsNothing()}, "policy: StartsNothing.start returned a int without 'recommend', expected a"),
+        ({"measures": [f"{__name__}:find_no_end"]}, f"measure '{__name__}:find_no_end' found an infinite number"),
         ({"measures": ["builtins:len"]}, "measure 'builtins:len' has no 'observe', expected a class with one"),
         ({"measures": [f"{__name__}:find_three"]}, f"measure '{__name__}:find_three' found float64 of shape (3,)"),
         ({"measures": [f"{__name__}:find_text"]}, f"measure '{__name__}:find_text' found <U4 of shape ()"),

@@ -33,8 +33,6 @@ from recsys.support import rng
 from recsys.types import RecsysError
 from recsys.types.arrays import Csr
 
-SHIFT = "recsys.simulation.worlds.reinforced_interests:InterestShift"
-
 
 def list_shown(offer, user):
     return [int(i) for i in offer.items[user] if i >= 0]
@@ -250,12 +248,15 @@ def test_a_recommender_shows_nothing_that_is_not_there():
         (lambda: PartlyKnownUtilities(known_share=1.0), "partly_known_utilities: known_share is 1.0, expected a number above 0"),
         (lambda: ReinforcedInterests(reset_probability=2.0), "reinforced_interests: reset_probability is 2.0, expected a number from 0 to 1"),
         (lambda: ReinforcedInterests(items=5, first_items=6), "reinforced_interests: first_items is 6, expected a whole number from 0 to 5"),
+        (lambda: HiddenTypes(topic_shares=3), "hidden_types: topic_shares is 3, expected a list of shares"),
+        (lambda: HiddenTypes(type_shares=((0.5, 0.5),)), "hidden_types: type_shares is ((0.5, 0.5),), expected a list"),
         (lambda: HiddenTypes(topic_shares=(0.5, 0.3, 0.2)), "hidden_types: affinities are (2, 2), expected (2, 3): types and topics"),
         (lambda: ThompsonSampling(arms="region"), "policy: unknown arms 'region': did you mean 'regions'?"),
-        (lambda: simulate(PartlyKnownUtilities(users=2, items=2, new_items=1), "none", rounds=3),
+        (lambda: simulate(PartlyKnownUtilities(users=2, items=4, new_items=2), "none", rounds=3),
          "partly_known_utilities: a user sees no item in round 3, expected more items"),
+        (lambda: simulate(PartlyKnownUtilities(users=2, items=2), "none", rounds=3), "rounds is 3, expected at most 2"),
         (lambda: simulate(HiddenTypes(), "drift_oracle", rounds=1), "policy drift_oracle: this world has no interests"),
-        (lambda: simulate(HiddenTypes(), "random", rounds=1, measures=[SHIFT]), "measure InterestShift: this world has no interests"),
+        (lambda: simulate(HiddenTypes(), "random", rounds=1, measures=["interest_shift"]), "measure interest_shift: this world has no interests"),
         (lambda: simulate(HiddenTypes(), "content", rounds=1), "policy content: the items of this world have no attributes"),
         (lambda: AttributeProfiles(np.ones((3, 2))).fit(make_split().train), "attribute_profiles: attributes of 3 items, expected those of 40"),
         (lambda: AcceptedRatings(make_split(), *[np.ones(30)] * 4, np.array(["all"]), decay=-1.0),

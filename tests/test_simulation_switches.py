@@ -8,7 +8,20 @@ from scipy.special import expit
 from synthetic import make_taste_world
 
 import recsys as rs
-from recsys.simulation import Arrivals, Behaviour, Log, Offer, RandomItems, Recommender, TasteFlips, simulate
+from recsys.simulation import (
+    Arrivals,
+    Behaviour,
+    HiddenTypes,
+    Log,
+    Offer,
+    PartlyKnownUtilities,
+    RandomItems,
+    Recommender,
+    ReinforcedInterests,
+    TasteFlips,
+    simulate,
+)
+from recsys.simulation.records import begin_round, start_log
 from recsys.types import RecsysError
 
 ROUNDS = 6
@@ -23,9 +36,10 @@ def world():
 def play(world, rounds=ROUNDS, policy="most_liked"):
     """Yield what a population is like, is offered and consumes in each round."""
     people = world.start(0)
-    log = Log(people.shape, people.history, None if people.arrivals is None else people.arrivals.items)
+    log = start_log(people)
     running = {"most_liked": rs.simulation.MostLiked, "random": RandomItems}[policy](5).start(people, 0)
     for number in range(rounds):
+        begin_round(people, number)
         offer = running.recommend(log, number)
         met = log.met.copy()
         eaten = people.consume(offer, met, number)
@@ -168,6 +182,83 @@ class ShowsAll:
         return Offer(np.tile(np.arange(log.met.shape[1], dtype=np.int32), (len(log.met), 1)))
 
 
+MANY = HiddenTypes(users=30, items=24, candidates=8, no_click=1.0)
+REINFORCED = ReinforcedInterests(users=30, items=24, step=0.4)
+PARTLY = PartlyKnownUtilities(users=30, items=40, new_items=4, attributes=3)
+
+
+@pytest.mark.parametrize("plain", [MANY, REINFORCED, PARTLY])
+def test_users_of_every_world_that_has_flips_take_over_what_others_would_click(plain):
+    flipped = replace(plain, flips=TasteFlips(round=2, share=0.4))
+    slates = []
+    for number, people, offer, eaten, _ in play(flipped, 4, "random"):
+        users, sources = people.flip.users, people.flip.sources
+        assert len(users) == 12 and (users != sources).all()
+        if number < 2:
+            before = people.get_utilities().copy()
+        elif number == 2:
+            others = plain.start(0)
+            log = start_log(others)
+            for earlier, shown in enumerate(slates):
+                log.record(shown, others.consume(shown, log.met, earlier))
+            unflipped, kept = others.get_utilities(), np.setdiff1d(np.arange(30), users)
+            if plain is not REINFORCED:  # whose interests have moved by what was shown in this round
+                assert np.array_equal(people.get_utilities()[users], unflipped[sources])
+                assert np.array_equal(people.get_utilities()[kept], before[kept])
+            user, column = np.nonzero(eaten.items >= 0)
+            item, source = eaten.items[user, column], np.arange(30)
+            source[users] = sources
+            assert eaten.utilities[user, column] == pytest.approx(unflipped[source[user], item])
+        slates.append(offer)
+    early = [simulate(of, RandomItems(5), rounds=2).consumed for of in (plain, flipped)]
+    assert np.array_equal(*early)
+
+
+@pytest.mark.parametrize("plain", [MANY, REINFORCED])
+def test_users_and_items_of_every_world_that_has_arrivals_come_later(plain):
+    late = replace(plain, arrivals=Arrivals(users=0.3, items=0.5, rounds=3))
+    there = late.start(0).arrivals
+    assert ((there.users > 0).sum(), (there.items > 0).sum()) == (9, 12)
+    found = simulate(late, RandomItems(5), rounds=5, measures=["welfare"])
+    for number, (shown, consumed) in enumerate(zip(found.shown, found.consumed, strict=True)):
+        absent = there.users > number
+        assert (shown[absent] < 0).all() and (consumed[absent] < 0).all()
+        assert (there.items[shown[shown >= 0]] <= number).all()
+        assert (shown[~absent, 0] >= 0).all()
+    assert (there.items[found.shown[found.shown >= 0]] > 0).any()
+    assert_equal(
+        *(simulate(of, RandomItems(5), rounds=3) for of in (plain, replace(plain, arrivals=Arrivals(rounds=2))))
+    )
+
+
+def test_items_that_grow_in_number_come_when_both_settings_let_them():
+    """An item of the second half comes by the later of its two rounds."""
+    grown = ReinforcedInterests(users=4, items=24, first_items=12, new_items=3.0)
+    both = replace(grown, arrivals=Arrivals(items=0.5, rounds=3)).start(0).arrivals.items
+    own, drawn = grown.start(0).arrivals.items, Arrivals(items=0.5, rounds=3).draw_rounds((4, 24), 0).items
+    assert both.tolist() == [max(pair) for pair in zip(own, drawn, strict=True)]
+    assert (both != own).any() and (both != drawn).any()
+
+
+def test_both_tastes_of_a_flip_are_those_of_the_round_before_it():
+    """Tastes that drift until they flip are not those of the first round."""
+    moving = replace(make_taste_world(drift=1.5), flips=TasteFlips(round=3, share=0.5))
+    found = simulate(moving, RandomItems(5), rounds=5, measures=["escape_potential"])
+    for number, people, *_ in play(moving, 5, "random"):
+        if number == 1:  # after what was consumed in it: the tastes that the slates of the next round meet
+            worth, slates, regions = people.get_utilities().astype(float), found.shown, people.regions
+            taste = [[max(0, one - np.mean(row)) for one in row] for row in worth]
+            shares = [[sum(a for a, r in zip(row, regions, strict=True) if r == z) / sum(row) for z in range(6)]
+                      for row in taste]  # fmt: skip
+    for number in (3, 4):
+        following = []
+        for u, v in zip(people.flip.users, people.flip.sources, strict=True):
+            slate = [regions[i] for i in slates[number, u] if i >= 0]
+            mix = [slate.count(z) / len(slate) for z in range(6)]
+            following.append((apart(mix, shares[u]) - apart(mix, shares[v])) / apart(shares[u], shares[v]))
+        assert found.get_values("escape_potential")[number] == pytest.approx(np.mean(following))
+
+
 def test_who_is_not_there_yet_makes_nobody_else_less_alike(world):
     late = replace(world, arrivals=Arrivals(users=0.5, rounds=4))
     there = late.start(0).arrivals.users
@@ -208,6 +299,7 @@ def test_groups_choose_by_models_of_their_own(world):
         (lambda: TasteFlips(round=0), "flips: round is 0, expected a whole number from 1"),
         (lambda: TasteFlips(share=1.5), "flips: share is 1.5, expected"),
         (lambda: TasteFlips(share=0.2).draw_users(5, 0), "flips: share is 0.2, expected two of the 5 users or more"),
+        (lambda: TasteFlips(share=0.01).draw_users(5, 0), "flips: share is 0.01, expected two of the 5 users or more"),
         (lambda: Arrivals(users=1.0), "arrivals: users is 1.0, expected"),
         (lambda: Arrivals(rounds=0), "arrivals: rounds is 0, expected a whole number from 1"),
         (lambda: Behaviour(known_share=1.2), "behaviour: known_share is 1.2, expected"),

@@ -9,7 +9,18 @@ from recsys.simulation.limits import check_fit
 from recsys.simulation.measures import MEASURES, STANDARD, Measure, PerGroup
 from recsys.simulation.measures.protocols import mark_groups, mark_present
 from recsys.simulation.named_policies import POLICIES
-from recsys.simulation.records import ArrivalRounds, Offer, Policy, Population, Round, World, find_arrivals, start_log
+from recsys.simulation.records import (
+    ArrivalRounds,
+    Offer,
+    Policy,
+    Population,
+    Round,
+    RunningPolicy,
+    World,
+    begin_round,
+    find_arrivals,
+    start_log,
+)
 from recsys.support.progress import track_rounds
 from recsys.support.resolver import resolve_extension
 from recsys.support.threads import limit_to_one_blas_thread
@@ -70,7 +81,7 @@ def simulate(
     resolved = resolve_policy(policy)
     check_fit(world, {"policy": resolved}, rounds)
     population = start_world(world, seed)
-    running = resolved.start(population, seed)
+    running = start_policy(resolved, population, seed)
     observers = {name: resolve_measure(name) for name in (STANDARD if measures is None else measures)}
     arrivals = find_arrivals(population)
     log = start_log(population)
@@ -81,12 +92,14 @@ def simulate(
     consumed, shown = [], []
     with track_rounds("simulate", rounds) as done:
         for number in range(rounds):
+            begin_round(population, number)
+            utilities = population.get_utilities()
             offer = running.recommend(log, number)
             check_offer(offer, population.shape)
             if arrivals is not None:
                 offer = leave_out_absent(offer, arrivals, number)
             consumption = population.consume(offer, log.met, number)
-            now = Round(number, population, offer, consumption, log)
+            now = Round(number, population, utilities, offer, consumption, log)
             present = masks & mark_present(population, number)
             for m, (name, measure) in enumerate(started.items()):
                 values[number, m] = _average(name, measure.observe(now), present)
@@ -131,6 +144,19 @@ def resolve_policy(given: Policy | str) -> Policy:
         raise RecsysError(f"simulate: found a {type(found).__name__}, expected a policy: recsys.simulation.policies")
     policy: Policy = found
     return policy
+
+
+def start_policy(policy: Policy, population: Population, seed: int) -> RunningPolicy:
+    """Return a policy before the first round.
+
+    Raises:
+        RecsysError: if `start` returns what is no policy.
+    """
+    running = policy.start(population, seed)
+    if not hasattr(running, "recommend"):
+        found = f"a {type(running).__name__} without 'recommend'"
+        raise RecsysError(f"policy: {type(policy).__name__}.start returned {found}, expected a running policy")
+    return running
 
 
 def resolve_measure(name: str) -> type[Measure]:
@@ -187,7 +213,7 @@ def _average(measure: str, found: Doubles | float | PerGroup, masks: Bools) -> D
     One number is that of everybody.
 
     Raises:
-        RecsysError: if it is neither a number nor one of each user or group.
+        RecsysError: if it is neither a number nor one of each user or group, or infinite.
     """
     per_group = isinstance(found, PerGroup)
     values = np.asarray(found.values if isinstance(found, PerGroup) else found)
@@ -196,6 +222,8 @@ def _average(measure: str, found: Doubles | float | PerGroup, masks: Bools) -> D
         of = f"{len(masks)}, of everybody and of each group" if per_group else f"one, or {masks.shape[1]}, of each user"
         raise RecsysError(f"measure '{measure}' found {values.dtype} of shape {values.shape}, expected numbers: {of}")
     values = values.astype(np.float64)
+    if np.isinf(values).any():
+        raise RecsysError(f"measure '{measure}' found an infinite number, expected finite ones, or NaN for nothing")
     if per_group:
         return values
     if not values.ndim:

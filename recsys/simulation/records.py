@@ -30,6 +30,12 @@ class FlippedUsers:
     users: Longs  # (F,) codes
     sources: Longs  # (F,) the user whose taste each has from then on
 
+    def exchange(self, tastes: Anys) -> Anys:
+        """Return rows of users, (U, ...), of which those who flip have each the row of its source."""
+        rows = tastes.copy()
+        rows[self.users] = tastes[self.sources]
+        return rows
+
 
 @dataclass(frozen=True, eq=False)
 class ArrivalRounds:
@@ -53,7 +59,8 @@ class Population(Protocol):
     """U users with known tastes among I items, which change by what is consumed: a world that has started.
 
     It may also have `flip`, its `FlippedUsers`, and `arrivals`, its `ArrivalRounds`; None where it has none. Where
-    items can be met again, or come and go, it has `find_closed(met, number)`: what a round may not show, (U, I).
+    items can be met again, or come and go, it has `find_closed(met, number)`: what a round may not show, (U, I). Where
+    tastes change by time it has `begin_round(number)`, which is called before the slates of each round are made.
     """
 
     @property
@@ -82,7 +89,10 @@ class Population(Protocol):
         ...
 
     def get_utilities(self) -> Floats | Doubles:
-        """Return what each item is worth to each user now, (U, I): the same array until a taste changes."""
+        """Return what each item is worth to each user now, (U, I): the same array until a taste changes, then another.
+
+        None of these arrays is written to: measures keep them.
+        """
         ...
 
     def consume(self, offer: Offer, met: Bools, number: int) -> Consumption:
@@ -171,6 +181,7 @@ class Round:
 
     number: int  # from 0
     population: Population  # after what was consumed
+    utilities: Floats | Doubles  # (U, I) what each item was worth to each user when the slates were shown
     offer: Offer
     consumption: Consumption
     log: Log  # of all rounds before
@@ -181,6 +192,13 @@ def start_log(population: Population) -> Log:
     arrivals = find_arrivals(population)
     item_rounds = None if arrivals is None else arrivals.items
     return Log(population.shape, population.history, item_rounds, getattr(population, "find_closed", None))
+
+
+def begin_round(population: Population, number: int) -> None:
+    """Let tastes change by time, where a population has such, before the slates of a round are made."""
+    begin = getattr(population, "begin_round", None)
+    if begin is not None:
+        begin(number)
 
 
 def find_flip(population: Population) -> FlippedUsers | None:

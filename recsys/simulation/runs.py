@@ -263,7 +263,7 @@ def tabulate_person(population: Population, runs: dict[str, Trajectory], user: i
     import pandas as pd
 
     n_regions = int(population.regions.max()) + 1
-    taste = find_taste(population, n_regions)[user]
+    taste = find_taste(population.get_utilities(), population.regions, n_regions)[user]
     before = count_regions(Log(population.shape, population.history).met[[user]], population.regions, n_regions)[0]
     rows = []
     for policy, run in runs.items():

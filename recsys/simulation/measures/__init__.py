@@ -11,6 +11,7 @@ from recsys.simulation.measures.crowds import (
     WithinUserDiversity,
 )
 from recsys.simulation.measures.flips import EscapePotential, RoundsToForget
+from recsys.simulation.measures.interests import InterestShift
 from recsys.simulation.measures.protocols import Measure, PerGroup
 from recsys.simulation.measures.regions import count_effectively, count_regions, find_taste
 from recsys.simulation.measures.utilities import MissedUtility, SlateUtility, TrueNDCG, TruePrecision, Welfare
@@ -37,6 +38,7 @@ MEASURES: Mapping[str, type[Measure]] = {
     "region_deficit": RegionDeficit,
     "taste_drift": TasteDrift,
     "majority_drift": MajorityDrift,
+    "interest_shift": InterestShift,
     "escape_potential": EscapePotential,
     "rounds_to_forget": RoundsToForget,
     "homogeneity": Homogeneity,
@@ -48,7 +50,10 @@ MEASURES: Mapping[str, type[Measure]] = {
     "discoverable_corpus": DiscoverableCorpus,
 }
 OF_MAPS = ("shown_map_width", "consumed_map_width")  # each training of a policy makes maps for them
-STANDARD = tuple(name for name in MEASURES if name not in OF_MAPS)  # what is measured where nothing is said
+OF_SOME_WORLDS = ("interest_shift",)  # refused in a world without what they measure
+STANDARD = tuple(  # what is measured where nothing is said
+    name for name in MEASURES if name not in (*OF_MAPS, *OF_SOME_WORLDS)
+)
 
 __all__ = [
     "MEASURES",

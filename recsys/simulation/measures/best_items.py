@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from recsys.maths.ordering import find_top_n
-from recsys.simulation.records import Log, Population, Round
+from recsys.simulation.records import Log, Round
 from recsys.types.arrays import Anys, Doubles, Ints
 
 BEST_SHARE = 0.1  # of the catalogue, worth most to a user: what the user would like
@@ -25,9 +25,8 @@ class BestItems:
         """Return the one of the simulation with this log."""
         return _SHARED.setdefault(log, cls())
 
-    def update(self, population: Population) -> None:
+    def update(self, utilities: Anys) -> None:
         """Read tastes again where they changed."""
-        utilities: Anys = population.get_utilities()
         if utilities is self._utilities:
             return
         self._utilities, self._chosen = utilities, (-1, 0, self._chosen[2])
@@ -39,7 +38,7 @@ class BestItems:
 
     def select_unmet(self, now: Round, k: int) -> Ints:
         """Return the k items worth most to each user of those not met before the round, (U, k); -1 for no more."""
-        self.update(now.population)
+        self.update(now.utilities)
         if self._chosen[:2] != (now.number, k):
             self._chosen = (now.number, k, self._find_unmet(now, k))
         return self._chosen[2]

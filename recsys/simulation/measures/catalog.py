@@ -77,10 +77,10 @@ class DiscoverableCorpus:
 
     def observe(self, now: Round) -> PerGroup:
         """Return it after the round, from 0 to 1."""
-        self.best.update(now.population)
+        self.best.update(now.utilities)
         user, place = np.nonzero(now.offer.items >= 0)
         item = now.offer.items[user, place]
-        would_like = now.population.get_utilities()[user, item] >= self.best.thresholds[user]
+        would_like = now.utilities[user, item] >= self.best.thresholds[user]
         user, item = user[would_like], item[would_like]
         for reached, mask in zip(self.reached, self.masks, strict=True):
             reached[item[mask[user]]] = True

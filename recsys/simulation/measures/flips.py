@@ -5,18 +5,30 @@ import numpy as np
 from recsys.maths.inequality import normalize_counts
 from recsys.simulation.measures.regions import find_taste
 from recsys.simulation.records import Log, Population, Round, find_flip
-from recsys.types.arrays import Doubles, Longs
+from recsys.types.arrays import Anys, Doubles, Longs
 
 
 class _AfterFlip:
-    """Holds the slates of users who flip against their old taste and against their new one, region by region."""
+    """Holds the slates of users who flip against their old taste and against their new one, region by region.
+
+    Tastes are shares of regions in the utility above the user's mean, as they were in the last round before the flip.
+    """
+
+    utilities: Anys | None = None  # those that both tastes are of
+    old: Doubles  # (F, Z)
+    new: Doubles  # (F, Z)
 
     def __init__(self, population: Population, log: Log) -> None:
-        """Find both tastes: shares of regions in the utility above the user's mean."""
+        """Find out who flips."""
         self.n_users, self.flip = population.shape[0], find_flip(population)
         self.n_regions = int(population.regions.max()) + 1
-        if self.flip is not None:
-            taste = find_taste(population, self.n_regions)
+
+    def read_tastes(self, now: Round) -> None:
+        """Take over both tastes as they are now, until they flip."""
+        assert self.flip is not None
+        if now.number < self.flip.number and now.utilities is not self.utilities:
+            self.utilities = now.utilities
+            taste = find_taste(now.utilities, now.population.regions, self.n_regions)
             self.old, self.new = taste[self.flip.users], taste[self.flip.sources]
 
     def measure_following(self, now: Round) -> Doubles:
@@ -26,6 +38,7 @@ class _AfterFlip:
         lies from -1 to 1.
         """
         assert self.flip is not None
+        self.read_tastes(now)
         items = now.offer.items[self.flip.users]
         counts = np.zeros((len(items), self.n_regions))
         user, place = np.nonzero(items >= 0)
@@ -74,9 +87,11 @@ class RoundsToForget(_AfterFlip):
 
     def observe(self, now: Round) -> Doubles:
         """Return it, (U,), NaN before the flip, for who does not flip, or was shown nothing since."""
-        if self.flip is None or now.number < self.flip.number:
+        if self.flip is None:
             return np.full(self.n_users, np.nan)
         following = self.measure_following(now)
+        if now.number < self.flip.number:
+            return np.full(self.n_users, np.nan)
         self.told |= ~np.isnan(following)
         self.waits &= ~(following > 0)
         self.rounds += self.waits

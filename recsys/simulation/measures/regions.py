@@ -51,14 +51,13 @@ def count_effectively(counts: Doubles) -> Doubles:
     return np.asarray(2.0 ** entropy_bits(counts))
 
 
-def sum_excesses(population: Population, n_regions: int) -> Doubles:
+def sum_excesses(utilities: Anys, regions: Ints, n_regions: int) -> Doubles:
     """Return by how much the items of each region are worth more than the user's mean, summed, (U, Z)."""
-    utilities: Anys = population.get_utilities()
     sums = np.zeros((len(utilities), n_regions))
-    add_excesses(utilities, utilities.mean(axis=1, dtype=np.float64), population.regions, sums)
+    add_excesses(utilities, utilities.mean(axis=1, dtype=np.float64), regions, sums)
     return sums
 
 
-def find_taste(population: Population, n_regions: int) -> Doubles:
+def find_taste(utilities: Anys, regions: Ints, n_regions: int) -> Doubles:
     """Return the share of each region in the utility above the user's mean, (U, Z)."""
-    return normalize_counts(sum_excesses(population, n_regions))
+    return normalize_counts(sum_excesses(utilities, regions, n_regions))

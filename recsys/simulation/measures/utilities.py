@@ -26,7 +26,7 @@ class SlateUtility(Stateless):
         items = now.offer.items
         if not items.shape[1]:
             return np.full(len(items), np.nan)
-        worth = np.take_along_axis(now.population.get_utilities(), np.maximum(items, 0), axis=1)
+        worth = np.take_along_axis(now.utilities, np.maximum(items, 0), axis=1)
         return average_rows(np.where(items >= 0, worth, np.nan))
 
 
@@ -44,10 +44,11 @@ class MissedUtility:
 
     def observe(self, now: Round) -> Doubles:
         """Return the share after the round, (U,), NaN for who likes all items alike."""
-        utilities = now.population.get_utilities()
+        utilities: Anys = now.utilities
         if utilities is not self.utilities:
             self.utilities, self.mean = utilities, utilities.mean(axis=1, dtype=np.float64)
-            self.total, self.left = sum_excesses(now.population, self.n_regions).sum(axis=1), np.zeros(len(utilities))
+            sums = sum_excesses(utilities, now.population.regions, self.n_regions)
+            self.total, self.left = sums.sum(axis=1), np.zeros(len(utilities))
             add_hidden_excesses(utilities, self.mean, self.hidden, self.left)
         for items in (now.offer.items, now.consumption.items):
             user, place = np.nonzero(items >= 0)
@@ -92,11 +93,10 @@ class TrueNDCG(_AgainstBest):
         if not items.shape[1]:
             return np.full(len(items), np.nan)
         best = self.best.select_unmet(now, items.shape[1])
-        shown, ideal = (self._sum_gains(now.population, of) for of in (items, best))
+        shown, ideal = (self._sum_gains(now.utilities, of) for of in (items, best))
         return np.where((items >= 0).any(axis=1), divide(shown, ideal), np.nan)
 
-    def _sum_gains(self, population: Population, items: Ints) -> Doubles:
-        utilities: Anys = population.get_utilities()
+    def _sum_gains(self, utilities: Anys, items: Ints) -> Doubles:
         worth = np.take_along_axis(utilities, np.maximum(items, 0), axis=1).astype(np.float64)
         gains = np.where(items >= 0, np.maximum(worth - self.best.means[:, None], 0.0), 0.0)
         return np.asarray(gains @ (1.0 / np.log2(np.arange(2, items.shape[1] + 2))))

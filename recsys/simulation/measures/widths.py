@@ -54,8 +54,9 @@ class RegionDeficit(RegionCounts):
     def observe(self, now: Round) -> Doubles:
         """Return it after the round, (U,) from 0 to 1, NaN before anything was consumed."""
         self.add(now)
-        if now.population.get_utilities() is not self.utilities:
-            self.utilities, self.taste = now.population.get_utilities(), find_taste(now.population, self.n_regions)
+        if now.utilities is not self.utilities:
+            self.utilities = now.utilities
+            self.taste = find_taste(now.utilities, now.population.regions, self.n_regions)
         mix = normalize_counts(self.before + self.since)
         return np.asarray(np.maximum(self.taste - mix, 0.0).sum(axis=1))
 

@@ -113,10 +113,18 @@ class FittedPopulation:
         shift = self.interests[users, region] - self._satiety[users] * self.satiation[users, region]
         return np.asarray(self.like_logits[users, items] + shift, dtype=np.float64)
 
+    def begin_round(self, number: int) -> None:
+        """Flip tastes where it is time, with what they gained and lost so far; satiation stays with who consumed."""
+        if self.flip is not None and number == self.flip.number:
+            self.log_rates, self.like_logits, self.interests = (
+                self.flip.exchange(rows) for rows in (self.log_rates, self.like_logits, self.interests)
+            )
+            self._utilities = None
+
     def consume(self, offer: Offer, met: Bools, number: int) -> Consumption:
         """Return what each user takes from the slate, and what it finds without it: two columns."""
         n_users = self.shape[0]
-        self._begin_round(offer, number)
+        self._note_shown(offer)
         places, found = np.full(n_users, -1, dtype=np.int32), np.full(n_users, -1, dtype=np.int32)
         for behaviour, users in self._behaviours:
             if offer.items.shape[1]:
@@ -146,13 +154,8 @@ class FittedPopulation:
         known[self.history.seen.nonzero()] = True
         return known
 
-    def _begin_round(self, offer: Offer, number: int) -> None:
-        """Flip tastes where it is time, and make users aware of what they are shown."""
-        if self.flip is not None and number == self.flip.number:
-            self.log_rates, self.like_logits = self.log_rates.copy(), self.like_logits.copy()
-            for mine, of_world in ((self.log_rates, self.world.log_rates), (self.like_logits, self.world.like_logits)):
-                mine[self.flip.users] = of_world[self.flip.sources]
-            self._utilities = None
+    def _note_shown(self, offer: Offer) -> None:
+        """Make users aware of what they are shown."""
         if self.known is not None:
             user, place = np.nonzero(offer.items >= 0)
             self.known[user, offer.items[user, place]] = True

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.simulation.records import Consumption, Offer
+from recsys.simulation.records import ArrivalRounds, Consumption, Offer
 from recsys.simulation.worlds.behaviours import Behaviour
+from recsys.simulation.worlds.switches import Arrivals, TasteFlips
 from recsys.support import rng
 from recsys.types import RecsysError, Split
 from recsys.types.arrays import Bools, Doubles, Ints, Strings
@@ -23,7 +24,7 @@ class HiddenTypes:
     log-weight `no_click`. What was clicked can be shown again. The platform sees topics and qualities alone.
 
     The defaults are those of the published environment, whose popular topic is the best one for nearly everybody: with
-    ((0.1, 1.2), (0.7, 0.1)) the first type has a topic of its own.
+    ((0.1, 1.2), (0.7, 0.1)) the first type has a topic of its own. `flips` and `arrivals` are switches: None is off.
 
     Source: "RecSim: a configurable simulation platform for recommender systems", 2019.
 
@@ -41,6 +42,8 @@ class HiddenTypes:
     affinity_deviation: float = 0.1
     quality_deviation: float = 0.1
     no_click: float = 5.0
+    flips: TasteFlips | None = None  # users who take over other tastes in a round
+    arrivals: Arrivals | None = None  # users and items that come later
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
@@ -72,6 +75,8 @@ class HiddenTypes:
 
 
 def _check_shares(name: str, shares: Sequence[float]) -> None:
+    if np.ndim(np.asarray(shares, dtype=object)) != 1:
+        raise RecsysError(f"hidden_types: {name} is {shares!r}, expected a list of shares")
     for one in shares:
         check_number(f"hidden_types: {name}", one)
     if not sum(shares) > 0:
@@ -96,8 +101,13 @@ class TypedPopulation:
     history: Split | None = None  # nobody has one
 
     def __post_init__(self) -> None:
-        """Add up utilities once: tastes do not change."""
+        """Add up utilities, and draw who flips and who comes later."""
         self._utilities = self.affinities[:, self.regions] + self.qualities
+        world = self.world
+        self.flip = None if world.flips is None else world.flips.draw_users(self.shape[0], self.seed)
+        self.arrivals: ArrivalRounds | None = (
+            None if world.arrivals is None else world.arrivals.draw_rounds(self.shape, self.seed)
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -113,12 +123,20 @@ class TypedPopulation:
         """Return affinity + quality, (U, I)."""
         return self._utilities
 
+    def begin_round(self, number: int) -> None:
+        """Flip tastes where it is time; who flips stays in the group of its first type."""
+        if self.flip is not None and number == self.flip.number:
+            self.affinities = self.flip.exchange(self.affinities)
+            self._utilities = self.affinities[:, self.regions] + self.qualities
+
     def find_closed(self, met: Bools, number: int) -> Bools:
         """Return what a policy may not show, (U, I): all but the user's candidates of the round."""
         users, items = (np.arange(n) for n in self.shape)
         luck = rng.draw_uniforms(self.seed, "candidates", number, users[:, None], items)
+        absent = np.zeros(len(items), dtype=bool) if self.arrivals is None else self.arrivals.items > number
+        luck[:, absent] = np.inf
         last = np.partition(luck, self.world.candidates - 1, axis=1)[:, self.world.candidates - 1]
-        return luck > last[:, None]
+        return absent | (luck > last[:, None])
 
     def consume(self, offer: Offer, met: Bools, number: int) -> Consumption:
         """Return what each user clicks on, one item or none."""

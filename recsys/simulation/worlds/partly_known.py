@@ -6,6 +6,7 @@ import numpy as np
 
 from recsys.maths.ordering import rank_values
 from recsys.simulation.records import ArrivalRounds, Consumption, Offer
+from recsys.simulation.worlds.switches import TasteFlips
 from recsys.support import rng
 from recsys.types import RecsysError, Split
 from recsys.types.arrays import Bools, Doubles, Ints, Longs, Strings
@@ -25,7 +26,8 @@ class PartlyKnownUtilities:
     a ~ Dirichlet(0.1 n) with n ~ Dirichlet(100). An item is worth V ~ Beta'(t . a, deviation) to a user, who knows the
     share h ~ Beta'(known_share, deviation) of it; Beta'(mean, deviation) is the beta distribution with these. Each
     round `new_items` come. Everybody sees those, each at a random place among the recommended items, and takes the
-    one item with the largest rank^-position_exponent h V. What is taken is liked, and is not taken again.
+    one item with the largest rank^-position_exponent h V. What is taken is liked, and is not taken again. `flips` is
+    a switch: None is off.
 
     Source: "How algorithmic confounding in recommendation systems increases homogeneity and decreases utility", RecSys
     2018, with the number of new items of its replication in T-RECS (Lucherini et al. 2021).
@@ -41,6 +43,7 @@ class PartlyKnownUtilities:
     known_share: float = 0.98  # mean share of an item's worth that a user knows
     deviation: float = 1e-5  # of utilities, and of shares
     position_exponent: float = 0.8
+    flips: TasteFlips | None = None  # users who take over other tastes in a round
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
@@ -50,6 +53,11 @@ class PartlyKnownUtilities:
         check_number("partly_known_utilities: known_share", self.known_share, above=0.0, below=1.0)
         check_number("partly_known_utilities: deviation", self.deviation, above=0.0, below=0.1)
         check_number("partly_known_utilities: position_exponent", self.position_exponent)
+
+    @property
+    def most_rounds(self) -> int:
+        """How many rounds there are at most: each user consumes one new item in each."""
+        return self.items
 
     def start(self, seed: int) -> "PartlyKnownPopulation":
         """Return the users before the first round."""
@@ -81,7 +89,8 @@ class PartlyKnownPopulation:
         return self.utilities.shape[0], self.utilities.shape[1]
 
     def __post_init__(self) -> None:
-        """Say from which round on each item may be shown: the one after that in which it is new."""
+        """Draw who flips, and say from which round on each item may be shown: the one after that in which it is new."""
+        self.flip = None if self.world.flips is None else self.world.flips.draw_users(self.world.users, self.seed)
         self.new_in = np.arange(self.world.items) // self.world.new_items  # (I,)
         self.arrivals = ArrivalRounds(np.zeros(self.world.users, np.int32), (self.new_in + 1).astype(np.int32))
 
@@ -103,6 +112,13 @@ class PartlyKnownPopulation:
     def get_utilities(self) -> Doubles:
         """Return the worth of each item to each user, (U, I)."""
         return self.utilities
+
+    def begin_round(self, number: int) -> None:
+        """Flip tastes where it is time, with what users know of them."""
+        if self.flip is not None and number == self.flip.number:
+            self.tastes, self.utilities, self.known = (
+                self.flip.exchange(rows) for rows in (self.tastes, self.utilities, self.known)
+            )
 
     def consume(self, offer: Offer, met: Bools, number: int) -> Consumption:
         """Return the one item that each user takes; refuse a round in which somebody sees nothing."""

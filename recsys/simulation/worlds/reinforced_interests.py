@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from recsys.simulation.records import ArrivalRounds, Consumption, Log, Offer, Population, Round
+from recsys.simulation.records import ArrivalRounds, Consumption, Offer
+from recsys.simulation.worlds.switches import Arrivals, TasteFlips
 from recsys.support import rng
-from recsys.types import RecsysError, Split
+from recsys.types import Split
 from recsys.types.arrays import Bools, Doubles, Ints, Strings
 from recsys.types.numbers import check_int, check_number, convert_fields_to_python
 
@@ -24,7 +25,7 @@ class ReinforcedInterests:
 
     With `first_items`, as many items are there in the first round, and `new_items` more come each round. With `noise`,
     interests of each click have a uniform number from -noise to noise added. With `reset_probability`, each interest
-    falls back to where it began with that chance in each round.
+    falls back to where it began with that chance in each round. `flips` and `arrivals` are switches: None is off.
 
     Sources: "Degenerate feedback loops in recommender systems", AIES 2019; noise and resets: "Existence conditions for
     hidden feedback loops in online recommender systems" (Khritankov and Pilkevich 2021).
@@ -40,6 +41,8 @@ class ReinforcedInterests:
     new_items: float = 0.0  # in each round, where not all are there from the first
     noise: float = 0.0  # half the width of a uniform distribution
     reset_probability: float = 0.0
+    flips: TasteFlips | None = None  # users who take over other interests in a round, with where these began
+    arrivals: Arrivals | None = None  # users and items that come later
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
@@ -71,7 +74,8 @@ class ReinforcedPopulation:
         self.regions: Ints = np.arange(world.items, dtype=np.int32)  # each item is one of its own
         self.groups: Ints = np.zeros(world.users, dtype=np.int32)
         self.group_names: Strings = np.array(["all"])
-        self.arrivals = ArrivalRounds(np.zeros(world.users, dtype=np.int32), _find_item_rounds(world))
+        self.arrivals = _find_arrivals(world, seed)
+        self.flip = None if world.flips is None else world.flips.draw_users(world.users, seed)
         self._utilities: Doubles | None = None
 
     def get_utilities(self) -> Doubles:
@@ -79,6 +83,13 @@ class ReinforcedPopulation:
         if self._utilities is None:
             self._utilities = expit(self.interests)
         return self._utilities
+
+    def begin_round(self, number: int) -> None:
+        """Flip interests where it is time."""
+        if self.flip is not None and number == self.flip.number:
+            self.interests = self.flip.exchange(self.interests)
+            self.first_interests = self.flip.exchange(self.first_interests)
+            self._utilities = None
 
     def find_closed(self, met: Bools, number: int) -> Bools:
         """Return what a policy may not show, (U, I): items that are not yet there."""
@@ -107,28 +118,18 @@ class ReinforcedPopulation:
             self.interests[again] = self.first_interests[again]
 
 
+def _find_arrivals(world: ReinforcedInterests, seed: int) -> ArrivalRounds:
+    """Return when users and items come, the latter by both settings of the world."""
+    own = _find_item_rounds(world)
+    if world.arrivals is None:
+        return ArrivalRounds(np.zeros(world.users, dtype=np.int32), own)
+    drawn = world.arrivals.draw_rounds((world.users, world.items), seed)
+    return ArrivalRounds(drawn.users, np.maximum(drawn.items, own))
+
+
 def _find_item_rounds(world: ReinforcedInterests) -> Ints:
     """Return the round from which on each item is there, (I,)."""
     late = np.maximum(np.arange(world.items) - (world.first_items or world.items) + 1, 0)
     if not world.new_items:
         return np.where(late > 0, _NEVER, 0).astype(np.int32)
     return np.minimum(np.ceil(late / world.new_items), _NEVER).astype(np.int32)
-
-
-class InterestShift:
-    """How far each user's interests are from where they began: the Euclidean distance over all items."""
-
-    def __init__(self, population: Population, log: Log) -> None:
-        """Refuse a world without interests.
-
-        Raises:
-            RecsysError: if it is one.
-        """
-        if not hasattr(population, "first_interests"):
-            raise RecsysError("measure InterestShift: this world has no interests, expected reinforced_interests")
-        self._first: Doubles = population.first_interests
-
-    def observe(self, now: Round) -> Doubles:
-        """Return it after the round, (U,)."""
-        interests: Doubles = now.population.interests  # type: ignore[attr-defined]
-        return np.asarray(np.linalg.norm(interests - self._first, axis=1))

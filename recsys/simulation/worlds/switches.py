@@ -21,7 +21,7 @@ class TasteFlips:
         RecsysError: if a setting is out of range.
     """
 
-    round: int = 10  # from 0: its slates are made before, and chosen from by the new tastes
+    round: int = 10  # from 0: tastes flip before its slates are made
     share: float = 0.2  # of the users
 
     def __post_init__(self) -> None:
@@ -34,11 +34,11 @@ class TasteFlips:
         """Return who flips, and whose tastes each takes over.
 
         Raises:
-            RecsysError: where one user alone would flip.
+            RecsysError: for a share above 0 that is of fewer than two users.
         """
         luck = rng.draw_uniforms(seed, "flips", np.arange(n_users))
         users = np.argsort(luck, kind="stable")[: round(self.share * n_users)]
-        if len(users) == 1:
+        if self.share > 0 and len(users) < 2:
             raise RecsysError(f"flips: share is {self.share:g}, expected two of the {n_users} users or more, or 0")
         return FlippedUsers(self.round, users, np.roll(users, 1))
 
