@@ -40,7 +40,7 @@ def split_dated_rows(place: str, given: Any) -> tuple[list[Any], list[int | None
 
 
 def has_dated_rows(given: Any) -> bool:
-    """Whether the first row of a history is an item with a time: the others are then too, or say None for it."""
+    """Whether the first row of a history is an item with a time."""
     return isinstance(given, tuple | list) and len(given) > 0 and isinstance(given[0], tuple | list)
 
 

@@ -194,7 +194,9 @@ def _resolve_likes(
 def _look_up_history(items: IdIndex, name: str, given: Any) -> tuple[Ints, list[str], Mapping[int, int]]:
     """Return the codes of the known items of a history, the names of others, and the last time of each dated item."""
     if not has_dated_rows(given):
-        return (*items.look_up(given), NO_TIMES)
+        codes, unknown = items.look_up(given)
+        if not unknown or not any(isinstance(row, tuple | list) for row in given):
+            return codes, unknown, NO_TIMES
     ids, times = split_dated_rows(f"ranker: {name}", given)
     dated: dict[int, int] = {}
     undated: set[int] = set()
