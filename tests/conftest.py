@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pictures import convert_charts, draw_picture, write_specification
 from synthetic import RandomFactorModel, make_maps, make_split
 
 from recsys.types import Split, TasteMap
+
+# The same examples in every run, however loaded the machine: what is refused is refused for what was changed.
+# `pytest --hypothesis-profile explore` draws others.
+settings.register_profile("fixed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session", autouse=True)

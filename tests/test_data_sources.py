@@ -6,13 +6,13 @@ import http.server
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pooch
 import pytest
 
 from recsys import data
@@ -208,11 +208,18 @@ def test_quiet(world: World, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_source_that_fails_says_why_and_the_next_is_tried(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.3)
+    get, ended = pooch.HTTPDownloader.__call__, threading.Event()
+
+    def get_in_haste(self: pooch.HTTPDownloader, url: str, *given: Any) -> None:
+        if url.endswith("slow.zip"):
+            self.kwargs["timeout"] = 0.3
+        get(self, url, *given)
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", get_in_haste)
     world.answers |= {
         "/gone.zip": lambda handler: handler.send_error(404),
         "/cut.zip": lambda handler: send(handler, world.content[:100], said=len(world.content)),
-        "/slow.zip": lambda handler: time.sleep(0.8),
+        "/slow.zip": lambda handler: ended.wait(),
         "/long.zip": lambda handler: send(handler, bytes(3_000_000)),
         "/page.zip": lambda handler: send(handler, b"<html>Log in</html>"),
     }
@@ -221,6 +228,7 @@ def test_a_source_that_fails_says_why_and_the_next_is_tried(
     wrong = [world.archive(name) for name in ("gone.zip", "cut.zip", "slow.zip", "long.zip", "page.zip")]
     world.card(refused, *wrong, world.archive("tiny.zip", checksum="0" * 64), world.archive("tiny.zip"))
     world.fetch()
+    ended.set()
     said = capsys.readouterr().err.splitlines()
     expected = [
         ": no connection",

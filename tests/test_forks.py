@@ -45,7 +45,7 @@ FOREIGN = FITS.format(
 def printed(program, threads):
     limits = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", program]
-    lines = subprocess.check_output(command, text=True, timeout=120, env={**os.environ, **limits}).splitlines()
+    lines = subprocess.check_output(command, text=True, timeout=900, env={**os.environ, **limits}).splitlines()
     return {line.split()[0]: line.split()[1:] for line in lines}
 
 

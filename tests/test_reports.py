@@ -821,7 +821,7 @@ def drawn(page: Path, width: int, folder: Path) -> str:
         "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--virtual-time-budget=20000", f"--window-size={width},900", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=True).stdout
 
 
 MEASURE = """<script>setTimeout(() => {

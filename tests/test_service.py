@@ -32,7 +32,7 @@ class Client:
 
     def ask(self, method, path, body=None):
         """Return the status and the text of an answer."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=600)
         try:
             headers = {"Connection": "close", "Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -49,7 +49,7 @@ class Client:
         return json.loads(self.ask("GET", "/healthz")[1])
 
 
-def await_that(what, seconds=180):
+def await_that(what, seconds=600):
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not what():
@@ -102,25 +102,27 @@ def test_a_swap_drops_no_request_and_each_answer_says_its_policy(client, folder)
     told, done = client.health(), Event()
     assert (told["live"], told["ready"], told["policy"], told["fault"]) == (True, True, old, "")
 
+    found = [[], [], []]
+
     def hammer(user):
-        found = []
         while not done.is_set():
-            found.append(client.rank(user=str(user), k=2))
-        return found
+            found[user].append(client.rank(user=str(user), k=2))
 
     with ThreadPoolExecutor(3) as threads:
         asked = [threads.submit(hammer, user) for user in range(3)]
         try:
-            time.sleep(0.2)
+            await_that(lambda: all(found))
             swap(folder, "second")
             await_that(lambda: has_workers(folder, new))
-            time.sleep(0.2)
+            told = [len(one) for one in found]  # a request may have been on its way then, the next one was not
+            await_that(lambda: all(len(one) > n + 2 for one, n in zip(found, told, strict=True)))
         finally:
             done.set()
-    answers = [answer for one in asked for answer in one.result()]
+    assert [one.result() for one in asked] == [None] * 3
+    answers = [answer for one in found for answer in one]
     assert {status for status, _ in answers} == {200}
     assert {answer["policy"] for _, answer in answers} == {old, new}
-    assert {one.result()[-1][1]["policy"] for one in asked} == {new}
+    assert {one[-1][1]["policy"] for one in found} == {new}
 
     swap(folder, "nowhere")
     await_that(lambda: "nowhere" in client.health()["fault"])
@@ -129,10 +131,15 @@ def test_a_swap_drops_no_request_and_each_answer_says_its_policy(client, folder)
     swap(folder, "second")
     await_that(lambda: not client.health()["fault"])
 
-    numbers = client.ask("GET", "/metrics")[1]
-    counted = re.findall(r'^recsys_request_seconds_count\{policy="(\w+)",worker="(\d+)"\} (\d+)', numbers, re.MULTILINE)
+    def read_counts():
+        numbers = client.ask("GET", "/metrics")[1]
+        line = r'^recsys_request_seconds_count\{policy="(\w+)",worker="(\d+)"\} (\d+)'
+        return re.findall(line, numbers, re.MULTILINE)
+
+    # each worker keeps its own again and again
+    await_that(lambda: sum(int(count) for *_, count in read_counts()) > len(answers) / 2)
+    counted = read_counts()
     assert len({worker for _, worker, _ in counted}) >= WORKERS and {policy for policy, *_ in counted} == {old, new}
-    assert sum(int(count) for *_, count in counted) > len(answers) / 2  # each worker keeps its own again and again
 
 
 def test_a_mistake_of_the_caller_is_the_line_of_the_library(client):

@@ -174,7 +174,7 @@ def test_jobs_share_the_cells_and_change_nothing(home, monkeypatch):
     def simulate_in_turn(*given, **settings):
         here.append(settings["seed"])
         if multiprocessing.parent_process() is None:
-            assert waits.wait(20)  # until the fork is done with a cell
+            assert waits.wait(600)  # until the fork is done with a cell
         made = real(*given, **settings)
         waits.set()
         return made

@@ -5,19 +5,19 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 from forked import fork, wait_for
+from interrupted import interrupt_and_fail, kill
 from optuna.trial import TrialState
-from searches import CONFIG, SWEEP
+from searches import CONFIG, SWEEP, act_before_trials
 from synthetic import write_tables
 
 from recsys.cli import main
-from recsys.sweeps import studies, sweep, trial_search
+from recsys.sweeps import studies, sweep
 from recsys.sweeps.plans import read_sweep
 from recsys.sweeps.storages import open_storage
 from recsys.sweeps.trials import TrialValues, list_failures
@@ -50,9 +50,9 @@ def judge(settings):
 
 
 def search(where, sampler, wait=True):
-    """Search until there are 8 trials; return those, the failed ones, and how many were judged in all."""
+    """Search until there are 5 trials; return those, the failed ones, and how many were judged in all."""
     plan = read_sweep("search.toml")
-    plan.settings.__dict__["sampler"] = sampler
+    plan.settings.__dict__.update(sampler=sampler, trials=5)
     with studies.open_studies(where, plan, "data", lambda line: None) as opened:
         (study,), (method,) = opened.values(), plan.methods
         found = studies.run_trials(study, plan, method, judge, BASE, lambda **done: None, wait=wait)
@@ -83,63 +83,95 @@ def count_results(home):
     return sum(path.read_text().count('"feasible"') for path in home.glob("runs/search-*/study.journal"))
 
 
+LONG = 600.0  # seconds: longer than any machine takes, so that a test that waits for nothing ends
+
+
 def wait_until(holds):
-    deadline = time.monotonic() + 60
-    while not holds() and time.monotonic() < deadline:
+    deadline = time.monotonic() + LONG
+    while not holds():
+        assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-@pytest.fixture
-def slow(monkeypatch):
-    """Let each trial take a while, so that a search can be met in the middle."""
-    build = trial_search.build_trial_function
-
-    def build_slowly(method, evaluator):
-        evaluate = build(method, evaluator)
-        return lambda drawn: time.sleep(0.1) or evaluate(drawn)
-
-    monkeypatch.setattr(trial_search, "build_trial_function", build_slowly)
+def is_job():
+    return multiprocessing.parent_process() is not None
 
 
-@pytest.mark.usefixtures("slow")
-def test_a_job_that_is_killed_loses_its_trial_and_another_draws_it(home, template):
-    def kill():
-        wait_until(lambda: count_results(home) > 2)
-        (job,) = multiprocessing.active_children()
-        os.kill(job.pid, signal.SIGKILL)
+def test_a_job_that_is_killed_loses_its_trial_and_another_draws_it(home, template, monkeypatch):
+    met = multiprocessing.get_context("fork").Event()
 
-    killer = threading.Thread(target=kill)
-    killer.start()
+    def meet(number):
+        if is_job():
+            met.set()
+            kill()
+        assert met.wait(LONG)
+
+    act_before_trials(monkeypatch, meet)
     done = sweep("search.toml", out="runs", quiet=True, jobs=2)
-    killer.join()
     assert_same_trials(done, template[1])
     assert "job 2 of 2 ended early: it was ended by signal 9" in done.notes
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="the children of a process are looked up in /proc")
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-@pytest.mark.usefixtures("slow")
-def test_a_search_of_two_jobs_that_is_stopped_goes_on(home, template, stop, code):
-    def start():
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
-        main(["sweep", "search.toml", "--jobs", "2", "--quiet"])
+def start_two_jobs(act):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
+    act_before_trials(pytest.MonkeyPatch(), act)
+    main(["sweep", "search.toml", "--jobs", "2", "--quiet"])
 
-    first = fork(start)
-    wait_until(lambda: count_results(home) > 1)
-    (job,) = map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())
-    os.kill(first, stop)
-    assert wait_for(first) == code
-    if stop == signal.SIGKILL:
-        wait_until(lambda: count_results(home) >= TRIALS - 1)  # the job goes on alone
-        assert count_results(home) >= TRIALS - 1
-    wait_until(lambda: not Path(f"/proc/{job}/cmdline").exists() or not Path(f"/proc/{job}/cmdline").read_bytes())
-    kept = count_results(home)
+
+def assert_search_goes_on(home, template):
     done = sweep("search.toml", out="runs", quiet=True)
     assert_same_trials(done, template[1])
-    assert kept < TRIALS or stop == signal.SIGKILL
     with open_storage(str(done.folder / "study.journal"), print) as opened:
         (study,) = opened.get_all_studies()
         assert len(opened.get_all_trials(study._study_id, states=(TrialState.COMPLETE,))) == TRIALS
+
+
+def test_a_search_of_two_jobs_that_is_interrupted_goes_on(home, template):
+    """Both are in their second trial, where the command is interrupted."""
+
+    def act(number):
+        if number == 2 and is_job():
+            Path("second").touch()
+            while True:
+                time.sleep(0.005)  # until the command interrupts its job
+        if number == 2:
+            wait_until(Path("second").exists)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert wait_for(fork(partial(start_two_jobs, act))) == 130
+    assert count_results(home) == 2
+    assert_search_goes_on(home, template)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="the end of a process that is no child is looked up in /proc")
+def test_a_search_of_two_jobs_whose_command_is_killed_goes_on_in_the_other(home, template):
+    def act(number):
+        if is_job() and number == 1:
+            Path("job.tmp").write_text(str(os.getpid()))
+            Path("job.tmp").rename("job")
+            wait_until(Path("dying").exists)
+        elif number == 2 and not is_job():
+            wait_until(Path("job").exists)
+            Path("dying").touch()
+            kill()
+
+    assert wait_for(fork(partial(start_two_jobs, act))) == -signal.SIGKILL
+    line = Path("/proc", Path("job").read_text(), "cmdline")
+    wait_until(lambda: not line.exists() or not line.read_bytes())
+    assert count_results(home) >= TRIALS - 1
+    assert_search_goes_on(home, template)
+
+
+def test_an_interrupt_that_a_trial_turns_into_an_error_ends_the_search(home):
+    """What a trial closes may fail after an interrupt: such a trial has not failed, and its settings are drawn again."""
+    plan = read_sweep("search.toml")
+    with studies.open_studies("s.journal", plan, "d") as opened:
+        (study,), (method,) = opened.values(), plan.methods
+        with pytest.raises(KeyboardInterrupt):
+            studies.run_trials(study, plan, method, interrupt_and_fail, BASE, lambda **done: None)
+        assert not list_failures(study)
+        found = studies.run_trials(study, plan, method, lambda drawn: BASE, BASE, lambda **done: None)
+        assert [one.number for one in found] == [*range(TRIALS)] and len(study.trials) == TRIALS + 1
 
 
 def test_two_that_take_one_place_at_once_share_it_no_longer(home, monkeypatch):

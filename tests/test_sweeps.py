@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,8 @@ import pytest
 from forked import fork, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from searches import CONFIG, SWEEP
+from interrupted import kill
+from searches import CONFIG, SWEEP, act_before_trials
 from synthetic import write_tables
 
 from recsys.cli import main
@@ -209,19 +209,17 @@ def test_an_error_that_ctrl_c_led_to_ends_as_ctrl_c_does(home, monkeypatch, caps
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_killed_and_shared_searches_lose_at_most_the_trial_in_flight(home):
     def search(trials):
-        return fork(lambda: main(["sweep", "search.toml", "--trials", str(trials), "--quiet", "--out", "runs"]))
+        main(["sweep", "search.toml", "--trials", str(trials), "--quiet", "--out", "runs"])
 
-    child = search(400)
-    deadline, journals = time.monotonic() + 120, []
-    while time.monotonic() < deadline and not (journals and journals[0].read_text().count('"feasible"') > 3):
-        time.sleep(0.01)
-        journals = list((home / "runs").glob("search-*/study.journal"))
-    (journal,) = journals
-    os.kill(child, signal.SIGKILL)
-    assert wait_for(child) == -signal.SIGKILL
+    def search_and_die():
+        act_before_trials(pytest.MonkeyPatch(), lambda number: number == 5 and kill())
+        search(10)
+
+    assert wait_for(fork(search_and_die)) == -signal.SIGKILL
+    (journal,) = (home / "runs").glob("search-*/study.journal")
     complete = journal.read_text().count('"feasible"')
-    assert 3 < complete < 400
-    two = [search(complete + 6) for _ in range(2)]
+    assert complete == 4
+    two = [fork(partial(search, complete + 6)) for _ in range(2)]
     assert [wait_for(one) for one in two] == [0, 0]
     trials = pd.read_parquet(journal.parent / "trials.parquet")
     assert len(trials) == complete + 6
