@@ -1,7 +1,9 @@
 """`recsys simulate`: files, folders, going on, and what is wrong in one line."""
 
+import json
 import multiprocessing
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -9,11 +11,13 @@ import pandas as pd
 import pytest
 from synthetic import make_taste_world, write_tables
 
+import recsys as rs
 from recsys.cli import main
 from recsys.cli.simulate import make_simulation_table
-from recsys.simulation import Trajectory, runs
+from recsys.simulation import RandomItems, Trajectory, runs, simulate
 from recsys.simulation.plans import read_simulation
-from recsys.simulation.tables import build_difference_table, find_interval
+from recsys.simulation.tables import build_difference_table, build_trajectory_table, find_interval
+from recsys.simulation.worlds.accepted_ratings import build_rating_world
 
 RING = """rounds = 4
 seeds = 2
@@ -91,7 +95,7 @@ def test_tables_are_means_and_intervals_within_seeds(home):
     found = {name: np.stack([one.get_values("welfare") for one in of]) for name, of in repeat_runs(done).items()}
     mean, low, high = find_interval(found["told"].mean(axis=1) - found["none"].mean(axis=1))
     row = done.differences.query("policy == 'told' and measure == 'welfare' and group == 'all'").iloc[0]
-    assert row[["difference", "diff_low", "diff_high"]].tolist() == pytest.approx([mean, low, high])
+    assert row[["difference", "diff_low", "diff_high"]].tolist() == pytest.approx([float(mean), low, high])
     first = done.trajectories.query("policy == 'told' and measure == 'welfare' and group == 'all' and round == 1").iloc[
         0
     ]
@@ -107,9 +111,41 @@ def test_differences_are_over_the_rounds_in_which_both_say_something():
     assert table.loc["late", ["mean", "difference"]].tolist() == [3.5, 1.0]
 
 
+def test_a_seed_of_which_a_measure_says_nothing_takes_no_row_away():
+    """Means and intervals are over the others, and how many they are stands beside them."""
+
+    def make(values):
+        return [
+            Trajectory(np.array(["width"]), np.array(["all"]), np.reshape(one, (2, 1, 1)), np.empty(0), np.empty(0))
+            for one in values
+        ]
+
+    nan = np.nan
+    some, base = (
+        make([[1.0, 2.0], [3.0, nan], [nan, nan], [6.0, 8.0]]),
+        make([[0.0, 1.0], [nan, nan], [1.0, 1.0], [2.0, 3.0]]),
+    )
+    rounds = build_trajectory_table({"some": some, "base": base}).set_index(["policy", "round"])
+    assert rounds.loc["some", "seeds"].tolist() == [3, 2]
+    assert rounds.loc[("some", 1), "mean"] == pytest.approx(10 / 3)
+    half = 12.7062047364 * np.std([2.0, 8.0], ddof=1) / np.sqrt(2)  # Student's quantile of one degree of freedom
+    assert rounds.loc[("some", 2), ["ci_low", "ci_high"]].tolist() == pytest.approx([5 - half, 5 + half])
+    row = build_difference_table({"some": some, "base": base}, "base").set_index("policy").loc["some"]
+    assert row[["seeds", "diff_seeds"]].tolist() == [3, 2]
+    assert row["mean"] == pytest.approx((1.5 + 3 + 7) / 3)
+    half = 12.7062047364 * np.std([1.0, 4.5], ddof=1) / np.sqrt(2)
+    assert row[["difference", "diff_low", "diff_high"]].tolist() == pytest.approx([2.75, 2.75 - half, 2.75 + half])
+    table = build_difference_table({"some": some, "base": base}, "base")
+    cell = next(iter(make_simulation_table(table, ["some"], "base", 2, 4).columns[1].cells))
+    assert cell.startswith("3.833 (3 seeds)\n+2.750 (2 seeds)\n[")
+    alone = build_trajectory_table({"some": make([[1.0, nan], [nan, nan]])})
+    assert alone[["round", "mean", "seeds"]].values.tolist() == [[1, 1.0, 1]]
+    assert alone["ci_low"].isna().all()
+
+
 def test_one_seed_has_differences_without_intervals():
     row = {"policy": "told", "measure": "welfare", "group": "all", "mean": 2.0, "difference": 0.5}
-    table = pd.DataFrame([row | {"diff_low": np.nan, "diff_high": np.nan}])
+    table = pd.DataFrame([row | {"diff_low": np.nan, "diff_high": np.nan, "seeds": 1, "diff_seeds": 1}])
     made = make_simulation_table(table, ["told"], "none", 3, 1)
     assert (made.title, [*made.columns[1].cells]) == (
         "means over 3 rounds and 1 seed; below, minus none",
@@ -198,6 +234,46 @@ def test_folders_of_simulations_are_listed_and_shown(home, capsys):
     assert "is a simulation" in capsys.readouterr().err and folder.exists()
 
 
+def test_a_report_says_what_it_has_no_number_of(home):
+    """Under the base nothing is shown; of one measure there is nothing in this world; maps say how wide they are."""
+    names = "['slate_utility', 'consumed_width', 'escape_potential']"
+    done = runs.run_simulation(
+        "ring.toml",
+        overrides=[parse(f"measures={names}"), parse("policies.random={ kind = 'random', k = 3 }")],
+        quiet=True,
+    )
+    page = (done.folder / "report.html").read_text(encoding="utf-8")
+    assert "nothing to measure under none, told." in page
+    assert "Nothing to measure in this world: escape potential." in page
+    assert "<h3>slate utility</h3>" in page and "<h3>escape potential</h3>" not in page
+    spec = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, re.S)[1])
+    charts = json.dumps(spec)
+    run = runs.simulate(done.plan.world, RandomItems(3), rounds=4, measures=["welfare"], seed=0)
+    person = int(re.search(r"\(place (\d+)\) in the middle", page)[1]) - 1
+    regions = {int(i) // 10 for i in run.consumed[:, person].ravel()}
+    assert f"round 4: {len(regions)} of 2" in charts and "at first: 0 of 2" in charts
+    lines = spec["charts"]["trajectory-consumed_width"]["layer"][1]
+    assert lines["encoding"]["x"]["scale"]["domain"] == [1, 4] and lines["mark"]["point"]
+
+
+def test_a_table_of_a_report_tells_seeds_where_they_are_fewer(home, monkeypatch):
+    own = (
+        "import numpy as np\nclass Odd:\n    def __init__(self, population, log): self.seed = population.own[0, 0]\n"
+        "    def observe(self, now): return np.nan if self.seed > 0 else 1.0\n"
+    )
+    (home / "own_odd.py").write_text(own, encoding="utf-8")
+    given = [parse("seeds=6"), parse("measures=['welfare', 'own_odd:Odd']")]
+    done = runs.run_simulation("ring.toml", overrides=given, quiet=True)
+    seeds = sum(done.plan.world.start(seed).own[0, 0] <= 0 for seed in range(6))
+    assert 0 < seeds < 6
+    rows = done.differences.query("measure == 'own_odd:Odd' and policy == 'told'")
+    assert rows[["mean", "seeds", "diff_seeds"]].to_numpy().tolist() == [[1.0, seeds, seeds]]
+    page = (done.folder / "report.html").read_text(encoding="utf-8")
+    welfare, odd = page.partition("What differs from the base</h2>")[2].partition("<h3>own_odd:Odd</h3>")[::2]
+    assert ">seeds</th>" not in welfare and ">seeds</th>" in odd and f'<td class="n">{seeds}</td>' in odd
+    sys.modules.pop("own_odd", None)
+
+
 def test_a_policy_of_ones_own_stands_beside_the_others(home, monkeypatch):
     own = '[policies.first]\nkind = "own_policies:FirstItems"\nk = 3\n'
     (home / "own.toml").write_text(RING + own, encoding="utf-8")
@@ -256,6 +332,41 @@ def test_a_mistake_is_one_line_and_exit_code_2(home, capsys, change, line):
 
 
 @pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("policies.x.kind='content'", "[policies.x] policy content: the items of this world have no attributes"),
+        ("policies.x.kind='drift_oracle'", "[policies.x] policy drift_oracle: this world has no interests"),
+        ("policies.x.kind='own_policies:Picky'", "[policies.x] picky: no world is good enough"),
+        ("measures=['welfare', 'interest_shift']", "measure interest_shift: this world has no interests"),
+        (
+            "world={ kind='hidden_types', items=30, flips={ share=0.01, round=1 } }",
+            "flips: share is 0.01, expected two of the",
+        ),
+        ("world={ kind='hidden_types', flips={ rond=1 } }", "[world.flips]: unknown key 'rond': did you mean 'round'?"),
+        ("world={ kind='hidden_types', flips={ round=4 } }", "[world.flips] round is 4, counted from 0, expected less"),
+        ("world.flips={ round=1 }", "[world]: unknown key 'flips'"),
+    ],
+)
+def test_what_a_world_lacks_is_said_before_anything_runs(home, capsys, monkeypatch, change, line):
+    monkeypatch.delattr(runs, "simulate")
+    own = (
+        "\n\nclass Picky:\n    def start(self, population, seed):\n"
+        "        from recsys.types import RecsysError\n        raise RecsysError('picky: no world is good enough')\n"
+    )
+    (home / "own_policies.py").write_text(OWN + own, encoding="utf-8")
+    assert run_cli("simulate", "ring.toml", "--set", change, "--quiet") == 2
+    said = capsys.readouterr().err
+    assert line in said and said.count("\n") == 1
+    sys.modules.pop("own_policies", None)
+
+
+def test_an_error_of_a_round_names_policy_and_seed(home, capsys):
+    world = 'world={ kind="partly_known_utilities", items=8, new_items=8, users=4, attributes=2 }'
+    assert run_cli("simulate", "ring.toml", "--set", world, "--set", "policies.told.told='nothing'", "--quiet") == 2
+    assert "recsys: [policies.none] seed 0: partly_known_utilities: a user sees no item" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("policy", "line"),
     [
         ('model = { kind = "alz" }', "[policies.x] model: unknown model 'alz': did you mean 'als'?"),
@@ -294,6 +405,7 @@ kind = "random"
     [
         ("world.flips.rond=3", "[world.flips]: unknown key 'rond': did you mean 'round'?"),
         ("world.arrivals.users=2", "[world.arrivals] arrivals: users is 2"),
+        ("world.groups.nich={ choice = 'cascade' }", "world: unknown group 'nich': did you mean 'niche'?"),
         ("world.flips=3", "[world.flips] is 3, expected a table"),
         (
             "world.flips={ round = 1, share = 0.5 }",
@@ -307,6 +419,89 @@ def test_a_mistake_is_said_before_tastes_are_fitted(home, capsys, monkeypatch, c
     (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
     assert run_cli("simulate", "fitted.toml", "--set", change, "--quiet") == 2
     assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("factors", "world: factors is 1000, expected a whole number from 1 to"),
+        ("n_regions", "world: n_regions is 1000, expected a whole number from 2 to"),
+    ],
+)
+def test_a_number_beyond_the_log_is_refused_before_the_fit(home, capsys, monkeypatch, setting, line):
+    monkeypatch.delattr("recsys.simulation.worlds.fitting._score")
+    (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
+    assert run_cli("simulate", "fitted.toml", "--set", f"world.{setting}=1000", "--quiet") == 2
+    assert line in capsys.readouterr().err
+
+
+RATED = """rounds = 2
+seeds = 2
+measures = ["welfare", "consumed_width"]
+[data]
+path = "ratings.csv"
+items = "items.csv"
+item_columns = { features = "genres" }
+[world]
+kind = "accepted_ratings"
+one_item = true
+[policies.random]
+kind = "random"
+k = 4
+"""
+
+
+def test_a_log_of_ratings_is_a_world_of_a_file(home, capsys):
+    groups = "[world.groups]\n" + "".join(f'u{n} = "{"many" if n % 3 else "few"}"\n' for n in range(60))
+    (home / "rated.toml").write_text(RATED + groups, encoding="utf-8")
+    done = runs.run_simulation("rated.toml", quiet=True)
+    dataset = rs.read_dataset(home / "ratings.csv", items=home / "items.csv", item_columns={"features": "genres"})
+    world = build_rating_world(dataset, {f"u{n}": "many" if n % 3 else "few" for n in range(60)}, one_item=True)
+    slow = [simulate(world, RandomItems(4), rounds=2, measures=["welfare"], seed=seed) for seed in range(2)]
+    for group in ("all", "few", "many"):
+        mean = np.mean([one.get_values("welfare", group) for one in slow])
+        row = done.differences.query(f"group == '{group}' and measure == 'welfare'")
+        assert row["mean"].item() == pytest.approx(mean)
+    for change, line in (
+        ("filter.positive='rating >= 3'", "[filter] positive is 'rating >= 3', expected none: liked_from of [world]"),
+        ("world.likd_from=3.0", "[world]: unknown key 'likd_from': did you mean 'liked_from'?"),
+        ("world.groups=3", "[world] groups is 3, expected a table"),
+        ("world.groups.u1=3", "[world] groups: user u1 is in 3, expected the name of a group"),
+        ("world.decay=-1", "accepted_ratings: decay is -1"),
+    ):
+        assert run_cli("simulate", "rated.toml", "--set", change, "--quiet") == 2
+        assert line in capsys.readouterr().err
+
+
+def test_a_filter_says_which_rows_a_world_of_ratings_knows(home):
+    """A row that may not be used changes no mean: the world is that of a table without it."""
+    lines = (home / "ratings.csv").read_text(encoding="utf-8").splitlines()
+    kept = [f"{lines[0]},source", *(f"{line},a" for line in lines[1:])]
+    (home / "few.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    extra = [f"{line.rpartition(',')[0]},{n},b" for n, line in enumerate(lines[1:60])]
+    extra = [",".join([*line.split(",")[:2], "1", *line.split(",")[3:]]) for line in extra]
+    (home / "more.csv").write_text("\n".join(kept + extra) + "\n", encoding="utf-8")
+    few, more = (rs.read_dataset(home / name) for name in ("few.csv", "more.csv"))
+    one, other = build_rating_world(few), build_rating_world(more, sources=["a"])
+    assert np.array_equal(one.item_means, other.item_means) and np.array_equal(one.user_means, other.user_means)
+    assert not np.array_equal(build_rating_world(more).item_means, one.item_means)
+
+
+def test_a_damaged_folder_hides_no_other(home, capsys):
+    good, _, _ = read_folder(home)
+    for name, damage in (("differences.csv", "policy,measure\n1,2\n"), ("config.toml", "rounds = ")):
+        bad = good.parent / f"bad-{name}"
+        shutil.copytree(good, bad)
+        (bad / name).write_text(damage, encoding="utf-8")
+        assert run_cli("runs", "list") == 2
+        told = capsys.readouterr()
+        assert good.name in told.out and bad.name not in told.out
+        assert bad.name in told.err and told.err.startswith("recsys: ") and told.err.count("\n") == 1
+        shutil.rmtree(bad)
+    table = (good / "differences.csv").read_text(encoding="utf-8").replace("0.", "x.")
+    (good / "differences.csv").write_text(table, encoding="utf-8")
+    assert run_cli("runs", "show", good) == 2
+    assert "expected the table of a simulation" in capsys.readouterr().err
 
 
 def test_switches_of_a_file_are_those_of_the_world(home, monkeypatch):

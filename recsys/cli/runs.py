@@ -35,10 +35,11 @@ def list_(places: tuple[Path, ...], metrics: str | None) -> None:
     to. A run that cannot be read has a line of its own, and the exit code is 2.
     """
     from recsys.experiments.stored_runs import find_readable_runs
-    from recsys.simulation.stored_simulations import find_stored_simulations
+    from recsys.simulation.stored_simulations import find_readable_simulations
 
     found, wrong = find_readable_runs(places or (Path("runs"),))
-    simulated = find_stored_simulations(places or (Path("runs"),))
+    simulated, damaged = find_readable_simulations(places or (Path("runs"),))
+    wrong += damaged
     if not found and not simulated and not wrong:
         options.print_line("runs: none")
     screen = options.make_console(200)

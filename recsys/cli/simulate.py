@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 
 from recsys.cli import options
+from recsys.types.notebooks import format_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,6 @@ def make_simulation_table(
 ) -> Table:
     """Return a row for each measure: the mean over rounds under each policy, and its distance from the base."""
     from recsys.simulation.loop import EVERYBODY
-    from recsys.types.notebooks import format_count
 
     of = differences[differences["group"] == EVERYBODY]
     counts = f"{format_count(rounds, 'round')} and {format_count(seeds, 'seed')}"
@@ -61,17 +61,22 @@ def make_simulation_table(
         table.add_column(policy, justify="right", overflow="fold")
     for measure, rows in of.groupby("measure", sort=False):
         found = {row["policy"]: row for row in rows.to_dict("records")}
-        table.add_row(str(measure), *(_format_cell(found.get(policy), policy == base) for policy in policies))
+        table.add_row(str(measure), *(_format_cell(found.get(policy), policy == base, seeds) for policy in policies))
     return table
 
 
-def _format_cell(row: "dict[Hashable, float] | None", is_base: bool) -> str:
+def _format_cell(row: "dict[Hashable, float] | None", is_base: bool, seeds: int) -> str:
     if row is None:
         return ""
-    mean = f"{row['mean']:.3f}"
+    mean = f"{row['mean']:.3f}{_tell_seeds(row['seeds'], seeds)}"
     if is_base or row["difference"] != row["difference"]:  # the base says nothing of it
         return mean
-    difference = f"{mean}\n{row['difference']:+.3f}"
+    difference = f"{mean}\n{row['difference']:+.3f}{_tell_seeds(row['diff_seeds'], row['seeds'])}"
     if row["diff_low"] != row["diff_low"]:  # one seed has no interval
         return difference
     return f"{difference}\n[{row['diff_low']:+.3f}, {row['diff_high']:+.3f}]"
+
+
+def _tell_seeds(told: float, expected: float) -> str:
+    """Return of how many seeds a number is, where that is fewer than expected."""
+    return "" if told == expected else f" ({format_count(int(told), 'seed')})"

@@ -1,7 +1,7 @@
 """Policies that learn each user alone, by trying: bandits, and two that know a part of the truth."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -121,13 +121,18 @@ class DriftOracle(ByScore):
     this is alike the most decided interest comes first.
     """
 
-    def score(self, population: Population, log: Log, seed: int, number: int) -> Doubles:
-        """Return the expected growth of each item's squared distance, (U, I), in steps.
+    def start(self, population: Population, seed: int) -> RunningPolicy:
+        """Return the policy.
 
         Raises:
             RecsysError: for a world without interests.
         """
-        interests, first = (getattr(population, name, None) for name in ("interests", "first_interests"))
-        if interests is None or first is None:
+        if not hasattr(population, "first_interests"):
             raise RecsysError("policy drift_oracle: this world has no interests, expected reinforced_interests")
-        return np.asarray((interests - first) * np.tanh(interests / 2) + 1e-9 * np.abs(interests))
+        return super().start(population, seed)
+
+    def score(self, population: Population, log: Log, seed: int, number: int) -> Doubles:
+        """Return the expected growth of each item's squared distance, (U, I), in steps."""
+        people: Any = population
+        interests: Doubles = people.interests
+        return np.asarray((interests - people.first_interests) * np.tanh(interests / 2) + 1e-9 * np.abs(interests))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,8 @@ from recsys.simulation.named_policies import POLICIES
 from recsys.simulation.policies import Recommender
 from recsys.simulation.records import Policy, World
 from recsys.simulation.worlds import WORLDS, Arrivals, Behaviour, TasteFlips
-from recsys.simulation.worlds.fitting import fit_tastes
+from recsys.simulation.worlds.accepted_ratings import build_rating_world
+from recsys.simulation.worlds.fitting import GROUPS, fit_tastes
 from recsys.support.config_layers import Layer, read_layers
 from recsys.support.provenance import hash_own_modules
 from recsys.support.resolver import check_settings, list_settings, resolve_extension
@@ -30,6 +31,8 @@ from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.names import check_file_name
 
 FITTED = "fitted"  # the kind of world that is fitted to the log of [data]
+RATED = "accepted_ratings"  # the kind whose users are those of a log of ratings
+_OF_LOG = (FITTED, RATED)
 Part = TypeVar("Part", Behaviour, TasteFlips, Arrivals)
 _SWITCHES: Mapping[str, Any] = {"flips": TasteFlips, "arrivals": Arrivals}  # tables of [world] beside behaviours
 _PARTS = ("blend", "guards", "control", "evidence")  # tables of a recommender beside its model
@@ -73,9 +76,9 @@ class SimulationPlan:
 
     settings: SimulationSettings
     policies: Mapping[str, Policy]
-    world: World | None  # None: one that is fitted to the log of `data`
+    world: World | None  # None: one that is made of the log of `data`
     data: Config | None  # which log
-    fit_settings: Mapping[str, Any]  # keywords of `fit_tastes`
+    log_settings: Mapping[str, Any]  # keywords of `fit_tastes`, or of `build_rating_world`
     content: Mapping[str, Any]  # the whole file, with every default
 
     @property
@@ -146,15 +149,15 @@ def parse_simulation(content: Mapping[str, Any], *, home: Path | None = None) ->
     for measure in settings.measures:
         resolve_measure(measure)
     of_data = {key: content[key] for key in _OF_DATA if key in content}
-    fitted = settings.world.kind == FITTED
-    if fitted != ("data" in of_data):
-        found = "no [data]" if fitted else "[data]"
-        expected = "the log that it is fitted to" if fitted else "none: its users are drawn"
+    of_log = settings.world.kind in _OF_LOG
+    if of_log != ("data" in of_data):
+        found = "no [data]" if of_log else "[data]"
+        expected = "the log that it is made of" if of_log else "none: its users are drawn"
         raise RecsysError(f"[world] {settings.world.kind} has {found}, expected {expected}")
-    data = configs.parse_config({"name": settings.name, **of_data}, where="data", home=home) if fitted else None
-    made = build_fit_settings(settings.world.settings) if fitted else {}
-    _check_flips(made.get("flips"), settings.rounds)
-    world = None if fitted else build_world(settings.world)
+    data = configs.parse_config({"name": settings.name, **of_data}, where="data", home=home) if of_log else None
+    world = None if of_log else build_world(settings.world)
+    made = build_log_settings(settings.world, data) if data is not None else {}
+    _check_flips(made.get("flips", getattr(world, "flips", None)), settings.rounds)
     tables = {
         **settings.model_dump(mode="json"),
         **({} if data is None else data.model_dump(mode="json", include=set(_OF_DATA))),
@@ -177,11 +180,53 @@ def build_world(section: KindSection) -> World:
     Raises:
         RecsysError: for an unknown kind or setting, or a value that cannot be.
     """
-    make = resolve_extension("world", section.kind, {**WORLDS, FITTED: None}, where="[world]")
-    world: World = make(
-        **check_settings("[world]", list_settings(make, "[world]"), section.settings, "kind", noun="key")
-    )
+    make = resolve_extension("world", section.kind, {**WORLDS, **dict.fromkeys(_OF_LOG)}, where="[world]")
+    known, given = list_settings(make, "[world]"), section.settings
+    switches = [name for name in _SWITCHES if name in known and make in WORLDS.values()]
+    plain = {name: value for name, value in given.items() if name not in switches}
+    checked = check_settings("[world]", known, plain, "kind", noun="key")
+    world: World = make(**checked, **_build_switches(given, switches))
     return world
+
+
+def _build_switches(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the switches of a world by name, None for one that is not there."""
+    return {
+        name: _build_part(_SWITCHES[name], f"[world.{name}]", given[name]) if name in given else None for name in names
+    }
+
+
+def build_log_settings(section: KindSection, data: Config) -> dict[str, Any]:
+    """Return the keywords of the function that makes a world of the log of [data], as [world] has them.
+
+    Raises:
+        RecsysError: for an unknown setting, or a value that cannot be.
+    """
+    if section.kind == FITTED:
+        return build_fit_settings(section.settings)
+    if data.filter.positive is not None:
+        found = f"[filter] positive is {data.filter.positive!r}"
+        raise RecsysError(f"{found}, expected none: liked_from of [world] says from how many stars on an item is liked")
+    return build_rating_settings(section.settings)
+
+
+def build_rating_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of `build_rating_world` that [world] has, with the group of each user id.
+
+    Raises:
+        RecsysError: for an unknown setting, or a value that cannot be.
+    """
+    taken = list_settings(build_rating_world, "[world]", n_inputs=1)
+    for name in ("groups", "filters"):
+        taken.pop(name)
+    plain = {name: value for name, value in given.items() if name != "groups"}
+    made = check_settings("[world]", taken, plain, "kind", "groups", noun="key")
+    if "groups" in given:
+        made["groups"] = _expect_table("[world] groups", given["groups"])
+        for user, name in made["groups"].items():
+            if not isinstance(name, str) or not name:
+                raise RecsysError(f"[world] groups: user {user} is in {name!r}, expected the name of a group")
+    return made
 
 
 def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,8 +242,7 @@ def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     tables = {name: value for name, value in given.items() if name not in own}
     made = check_settings("[world]", taken, tables, "kind", *own, noun="key")
     made["behaviour"] = _build_part(Behaviour, "[world.behaviour]", given.get("behaviour", {}))
-    for name, kind in _SWITCHES.items():
-        made[name] = _build_part(kind, f"[world.{name}]", given[name]) if name in given else None
+    made |= _build_switches(given, _SWITCHES)
     of_groups = given.get("groups", {})
     if not isinstance(of_groups, Mapping):
         raise RecsysError(f"[world] groups is {of_groups!r}, expected a table of behaviours by group")
@@ -207,6 +251,7 @@ def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         name: _build_part(Behaviour, f"[world.groups.{name}]", {**usual, **_expect_table(name, one)})
         for name, one in of_groups.items()
     }
+    Behaviour.check_groups(made["group_behaviours"], GROUPS)
     return made
 
 

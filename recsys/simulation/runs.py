@@ -4,7 +4,8 @@ import json
 import multiprocessing
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ from recsys.escaping import escape_csv_frame
 from recsys.experiments.benchmark import hash_folder_name
 from recsys.experiments.pipeline import load_dataset
 from recsys.simulation.limits import FIT_BYTES_PER_PAIR, check_fit, check_slates, check_world_memory
-from recsys.simulation.loop import Trajectory, resolve_measure, simulate
+from recsys.simulation.loop import Trajectory, resolve_measure, simulate, start_policy, start_world
 from recsys.simulation.measures import count_regions, find_taste
-from recsys.simulation.plans import SimulationPlan, read_simulation
-from recsys.simulation.records import Log, Policy, Population, World
+from recsys.simulation.plans import RATED, SimulationPlan, read_simulation
+from recsys.simulation.records import Log, Policy, Population, World, start_log
 from recsys.simulation.tables import build_difference_table, build_trajectory_table
+from recsys.simulation.worlds.accepted_ratings import build_rating_world
 from recsys.simulation.worlds.fitted_tastes import FittedTastes
 from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
 from recsys.support.atomic_files import replace_folder, write_text
@@ -31,6 +33,7 @@ from recsys.support.jobs import check_jobs, run_beside
 from recsys.support.progress import show_progress, track_rounds
 from recsys.support.serialization import flatten_record, restore_record
 from recsys.support.threads import limit_to_one_blas_thread
+from recsys.types import RecsysError
 from recsys.types.arrays import Ints
 from recsys.types.notebooks import format_count
 from recsys.types.paths import check_path
@@ -98,7 +101,8 @@ class OpenWorld:
 
         def make() -> CacheEntry:
             start = time.perf_counter()
-            made = simulate(self.world, policy, rounds=of.rounds, measures=of.measures, seed=seed)
+            with _name_place(f"[policies.{name}] seed {seed}:"):
+                made = simulate(self.world, policy, rounds=of.rounds, measures=of.measures, seed=seed)
             return CacheEntry(flatten_record(made), time.perf_counter() - start)
 
         key = [*self.about, of.policies[name].model_dump(), of.rounds, of.measures, seed, plan.own_code]
@@ -109,13 +113,39 @@ def open_world(plan: SimulationPlan, data_dir: Path | None, quiet: bool, jobs: i
     """Return the world of a plan: one that is fitted comes from the cache where it is there.
 
     Raises:
-        RecsysError: for whatever is wrong with the data, for a fitted world whose logs are not like it, and for rounds,
-            slates or memory of `jobs` that do not fit the world.
+        RecsysError: for whatever is wrong with the data, for a fitted world whose logs are not like it, for rounds,
+            slates or memory of `jobs` that do not fit the world, and for a policy or measure that lacks something there
+            (`check_starts`).
     """
     named = {f"[policies.{name}] policy": policy for name, policy in plan.policies.items()}
     opened = _make_world(plan, named, data_dir, quiet)
     check_fit(opened.world, named, plan.settings.rounds, jobs)
+    check_starts(opened.world, plan)
     return opened
+
+
+def check_starts(world: World, plan: SimulationPlan) -> None:
+    """Start every policy and measure of a plan in the first population of a world, and simulate nothing.
+
+    Raises:
+        RecsysError: naming the section of a policy that lacks something in this world, or for a measure that does.
+    """
+    population = start_world(world, plan.settings.seed)
+    for name, policy in plan.policies.items():
+        with _name_place(f"[policies.{name}]"):
+            start_policy(policy, population, plan.settings.seed)
+    log = start_log(population)
+    for measure in plan.settings.measures:
+        resolve_measure(measure)(population, log)
+
+
+@contextmanager
+def _name_place(place: str) -> Iterator[None]:
+    """Have errors begin with their place."""
+    try:
+        yield
+    except RecsysError as error:
+        raise RecsysError(f"{place} {error}") from None
 
 
 def _make_world(plan: SimulationPlan, policies: Mapping[str, Policy], data_dir: Path | None, quiet: bool) -> OpenWorld:
@@ -126,18 +156,17 @@ def _make_world(plan: SimulationPlan, policies: Mapping[str, Policy], data_dir: 
         return OpenWorld(plan.world, (), "", cache, (about,))
     assert plan.data is not None
     dataset = load_dataset(plan.data, data_dir, quiet)
-    of = plan.data.filter
-    whole = splits.no_holdout(
-        dataset, positive=of.positive, min_user_interactions=of.min_user_interactions,
-        min_item_interactions=of.min_item_interactions, sources=of.sources, purposes=of.purposes,
-        forget_list=of.forget_list, seed=plan.settings.seed,
-    )  # fmt: skip
+    kept = plan.data.filter.model_dump(exclude={"positive"}) | {"seed": plan.settings.seed}
+    if plan.settings.world.kind == RATED:
+        rated = build_rating_world(dataset, **plan.log_settings, **kept)
+        return OpenWorld(rated, (), rated.split.fingerprint, cache, (rated.split.fingerprint, about))
+    whole = splits.no_holdout(dataset, positive=plan.data.filter.positive, **kept)
     users, items = whole.shape
     check_slates(policies, items)
     check_world_memory(whole.shape, FIT_BYTES_PER_PAIR * users * items, " that tastes are fitted to")
-    fit_keys = {name: value for name, value in plan.fit_settings.items() if name not in _NOT_FITTED}
+    fit_keys = {name: value for name, value in plan.log_settings.items() if name not in _NOT_FITTED}
     fit = _fit_or_load(whole, fit_keys, plan.settings.seed, cache)
-    world = replace(fit.check_world(plan.settings.name), **{name: plan.fit_settings[name] for name in _NOT_FITTED})
+    world = replace(fit.check_world(plan.settings.name), **{name: plan.log_settings[name] for name in _NOT_FITTED})
     return OpenWorld(world, fit.checks, whole.fingerprint, cache, (whole.fingerprint, plan.settings.seed, about))
 
 
@@ -213,7 +242,8 @@ def write_simulation(
         trajectories=done.trajectories, differences=done.differences,
         checks=tuple((str(one), one.holds) for one in done.checks),
         person=tabulate_person(population, {name: of[0] for name, of in runs.items()}, person),
-        n_seeds=len(plan.seeds),
+        who=describe_person(plan, population, person), policies=tuple(plan.policies),
+        measures=tuple(plan.settings.measures), n_rounds=plan.settings.rounds, n_seeds=len(plan.seeds),
     )  # fmt: skip
     with replace_folder(folder) as temporary:
         write_text(temporary / "config.toml", tomli_w.dumps(drop_none(plan.content)))
@@ -248,6 +278,17 @@ def choose_person(population: Population, base: Trajectory) -> int:
     of_group = np.flatnonzero(population.groups == population.groups.max())
     counts = [len(np.unique(population.regions[_list_consumed(base, int(user))])) for user in of_group]
     return int(of_group[np.argsort(counts, kind="stable")[len(counts) // 2]])
+
+
+def describe_person(plan: SimulationPlan, population: Population, user: int) -> str:
+    """Return by which rule a user was chosen, and its place among the users of the log."""
+    group = str(population.group_names[population.groups[user]])
+    of = f"the {int((population.groups == population.groups[user]).sum()):,} users of the group {group}"
+    among = of if len(population.group_names) > 1 else f"all {population.shape[0]:,} users"
+    return (
+        f"The person was chosen by a rule: under {plan.base} and seed {plan.settings.seed}, of {among} the one (place "
+        f"{user + 1:,}) in the middle by the number of regions."
+    )
 
 
 def _list_consumed(run: Trajectory, user: int) -> Ints:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MARKS = ("config.toml", "environment.json", "trajectories.csv", "differences.csv")  # of every folder of a simulation
+_NAMES = ("policy", "measure", "group")
+_NUMBERS = ("mean", "seeds", "difference", "diff_low", "diff_high", "diff_seeds")
 _JUDGED = "judged"  # the folder inside of that of a sweep
 
 
@@ -53,13 +55,12 @@ class StoredSimulation:
 
     @cached_property
     def differences(self) -> "pd.DataFrame":
-        """Its differences.csv: policy, measure, group, mean, and its distance from the base."""
+        """Its differences.csv: policy, measure, group, mean, its distance from the base, and their seeds."""
         import pandas as pd
 
         path = self.folder / "differences.csv"
         try:
-            table = pd.read_csv(path)
-            return table[["policy", "measure", "group", "mean", "difference", "diff_low", "diff_high"]]
+            return pd.read_csv(path)[[*_NAMES, *_NUMBERS]].astype(dict.fromkeys(_NUMBERS, float))
         except (OSError, ValueError, KeyError) as error:
             said = str(error).partition("\n")[0]
             raise RecsysError(f"{path}: {said}, expected the table of a simulation") from None
@@ -86,10 +87,22 @@ def read_stored_simulation(folder: Path) -> StoredSimulation:
     return one
 
 
-def find_stored_simulations(places: Sequence[Path]) -> list[StoredSimulation]:
-    """Return the simulations among `places` and in them, those of sweeps too, by name."""
+def find_readable_simulations(places: Sequence[Path]) -> tuple[list[StoredSimulation], list[RecsysError]]:
+    """Return the simulations among `places` and in them, those of sweeps too, by name.
+
+    Those that cannot be read are left out, and what is wrong with each is the second list.
+    """
     found: list[Path] = []
     for place in places:
         inside = [place] if is_simulation_folder(place) else sorted(one for one in place.iterdir() if one.is_dir())
         found += [one for folder in inside for one in (folder, folder / _JUDGED) if is_simulation_folder(one)]
-    return [read_stored_simulation(folder) for folder in dict.fromkeys(found)]
+    readable, wrong = [], []
+    for folder in dict.fromkeys(found):
+        try:
+            one = read_stored_simulation(folder)
+            _ = one.differences
+        except RecsysError as error:
+            wrong.append(error)
+        else:
+            readable.append(one)
+    return readable, wrong

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from recsys.simulation.records import Consumption, Offer
 from recsys.splits import no_holdout
+from recsys.splits.permissions import select_permitted_rows
 from recsys.support import rng
 from recsys.types import Dataset, RecsysError, Split
 from recsys.types.arrays import Anys, Bools, Doubles, Ints, Strings
@@ -107,14 +109,20 @@ def build_rating_world(
     liked_from: float = LIKED_FROM,
     decay: float = 0.1,
     one_item: bool = False,
+    **filters: Any,
 ) -> AcceptedRatings:
     """Return the world of a dataset of ratings; `groups` names the group of each user id, by default one for all.
+
+    `filters` are keywords of `recsys.splits.no_holdout` beside `positive`: which rows, users and items are used.
 
     Raises:
         RecsysError: for a user without a group, ratings that are all alike, or settings out of range.
     """
-    split = no_holdout(dataset, positive=f"rating >= {liked_from:g}")
-    log = dataset.interactions
+    check_number("accepted_ratings: liked_from", liked_from)
+    split = no_holdout(dataset, positive=f"rating >= {liked_from:g}", **filters)
+    used = split.filter_settings
+    assert used is not None
+    log = select_permitted_rows(dataset, used.sources, used.purposes, used.holding_forget_list)[0].interactions
     user, item = (_match(own, log_ids)[codes] for own, log_ids, codes in (
         (split.user_ids, log.user_ids, log.user), (split.items.ids, log.item_ids, log.item)))  # fmt: skip
     known = (user >= 0) & (item >= 0)

@@ -29,6 +29,7 @@ N_NEIGHBORS = 10  # of an item, by co-likes
 MAX_EASE_ITEMS = 5000  # up to which EASE is among the models that are compared
 SHARPEST = 4.0  # the search for the sharpness of tastes ends there
 _SEARCH_STEPS = 6
+GROUPS = ("mainstream", "niche")
 NICHE_SHARE = 0.2  # of users, those who met the least popular items, are the group `niche`
 # What a world may differ from its log by, set after first trials on MovieLens 100K: differences of Gini coefficients,
 # and factors of the others. Models whose nDCG on the log differ by more than the last must stand in the same order.
@@ -108,7 +109,8 @@ def fit_tastes(
     Raises:
         RecsysError: for settings out of range, or a log of fewer than 10 users or items.
     """
-    factors, seed = check_int("world: factors", factors, 1), check_int("world: seed", seed)
+    factors = check_int("world: factors", factors, 1, min(split.shape), "the users or items of the log, the fewer")
+    seed = check_int("world: seed", seed)
     n_regions = check_int("world: n_regions", n_regions, 2, split.shape[1], "the items of the log")
     check_number("world: appeal", appeal, most=1.0)
     check_number("world: like_rate", like_rate, above=0.0, below=1.0)
@@ -124,7 +126,7 @@ def fit_tastes(
         groups = _find_groups(met)
         return FittedTastes(
             split, np.asarray(at * z + rates, dtype=np.float32), np.asarray(logits, dtype=np.float32),
-            _find_regions(split.train, factors, n_regions, seed), groups, np.array(["mainstream", "niche"]),
+            _find_regions(split.train, factors, n_regions, seed), groups, np.array(GROUPS),
             behaviour or Behaviour(), dict(group_behaviours or {}),
         )  # fmt: skip
 
