@@ -22,6 +22,7 @@ LOW = 260  # pixels: there are as many charts as measures
 NOTE_LENGTH = 130  # characters of a line above a chart
 COLUMNS = 6  # regions of one map stand in so many columns
 ALL = "all"  # the group that everybody is of
+FEW_ROUNDS = 12  # up to which each round has a point beside the line
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,10 @@ class SimulationReport:
     differences: pd.DataFrame
     checks: tuple[tuple[str, bool], ...]  # of a fitted world: a line, and whether it holds
     person: pd.DataFrame  # policy, round, region, consumed, taste
+    who: str  # who that person is, a sentence
+    policies: tuple[str, ...]
+    measures: tuple[str, ...]
+    n_rounds: int
     n_seeds: int
 
 
@@ -45,17 +50,30 @@ def write_simulation_report(report: SimulationReport, folder: Path) -> list[Path
     Raises:
         RecsysError: if the folder cannot be written.
     """
-    policies = list(dict.fromkeys(report.trajectories["policy"]))
-    measures = list(dict.fromkeys(report.trajectories["measure"]))
-    specs = {f"trajectory-{name.replace(':', '-')}": draw_trajectories(report, name, policies) for name in measures}
-    specs["person"] = draw_person(report.person, policies)
-    config = _build_config(themes.LIGHT, len(policies))
+    told = [name for name in report.measures if (report.trajectories["measure"] == name).any()]
+    specs = {name_chart(measure): draw_trajectories(report, measure) for measure in told}
+    specs["person"] = draw_person(report)
+    config = _build_config(themes.LIGHT, len(report.policies))
     paths = save_charts({name: spec | {"config": config} for name, spec in specs.items()}, folder)
-    write_text(folder / "report.html", _render_page(report, specs, len(policies)))
+    write_text(folder / "report.html", _render_page(report, specs))
     return [folder / "report.html", *paths]
 
 
-def draw_trajectories(report: SimulationReport, measure: str, policies: list[str]) -> Spec:
+def name_chart(measure: str) -> str:
+    """Return the name of the chart of a measure, which any disk takes."""
+    return f"trajectory-{measure.replace(':', '-')}"
+
+
+def name_in_words(measure: str) -> str:
+    """Return the name of a measure as it stands in a sentence.
+
+    >>> name_in_words("consumed_width"), name_in_words("my_measures:Found")
+    ('consumed width', 'my_measures:Found')
+    """
+    return measure if ":" in measure else measure.replace("_", " ")
+
+
+def draw_trajectories(report: SimulationReport, measure: str) -> Spec:
     """Return a chart of one measure over rounds: a line for each policy, with its interval over seeds as a band."""
     told = report.trajectories
     of = told[(told["measure"] == measure) & (told["group"] == ALL)]
@@ -64,65 +82,97 @@ def draw_trajectories(report: SimulationReport, measure: str, policies: list[str
         | ({} if pd.isna(row["ci_low"]) else {"low": row["ci_low"], "high": row["ci_high"]})
         for row in of.to_dict("records")
     ]
-    x = {"field": "round", "type": "quantitative", "axis": {"title": "round", "tickMinStep": 1, "format": "d"}}
+    domain = [1, max(2, report.n_rounds)]
+    x = {
+        "field": "round", "type": "quantitative", "scale": {"domain": domain, "nice": False},
+        "axis": {"title": "round", "tickMinStep": 1, "format": "d"},
+    }  # fmt: skip
+    policies = list(report.policies)
     colour = {
         "field": "policy", "type": "nominal", "scale": {"domain": policies},
         "legend": {"title": None, "symbolStrokeWidth": 2, "symbolOpacity": 1},
     }  # fmt: skip
     scale = {"zero": False}
     band = {"y": {"field": "low", "type": "quantitative", "scale": scale}, "y2": {"field": "high"}}
-    y = {"field": "mean", "type": "quantitative", "scale": scale, "axis": {"title": measure}}
+    y = {"field": "mean", "type": "quantitative", "scale": scale, "axis": {"title": name_in_words(measure)}}
     tip = [{"field": name} for name in ("policy", "round")] + [
         {"field": name, "format": ".4f"} for name in ("mean", "low", "high")
     ]
     layers: list[Spec] = [
         {"mark": {"type": "area", "opacity": 0.18}, "encoding": {"x": x, **band, "color": colour}},
-        {"mark": {"type": "line", "strokeWidth": 1.6}, "encoding": {"x": x, "y": y, "color": colour, "tooltip": tip}},
+        {
+            "mark": {"type": "line", "strokeWidth": 1.6, "point": report.n_rounds <= FEW_ROUNDS},
+            "encoding": {"x": x, "y": y, "color": colour, "tooltip": tip},
+        },
     ]
-    bands = "; bands are 95 % intervals over seeds" if report.n_seeds > 1 else ""
-    notes = [*textwrap.wrap(report.meanings[measure], NOTE_LENGTH), f"Mean over users and seeds{bands}."]
-    return _build_spec(measure, notes, layers, rows, LOW)
+    notes = [*textwrap.wrap(report.meanings[measure], NOTE_LENGTH), _explain_lines(report, of)]
+    return _build_spec(name_in_words(measure), notes, layers, rows, LOW)
 
 
-def draw_person(person: pd.DataFrame, policies: list[str]) -> Spec:
-    """Return one user's map under each policy, round by round: a square for each region, dark where nothing was met."""
+def _explain_lines(report: SimulationReport, of: pd.DataFrame) -> str:
+    """Say what lines and bands are, of how many seeds, and which policies have none."""
+    if report.n_seeds > 1:
+        said = [f"Lines are means over {format_count(report.n_seeds, 'seed')}, bands their 95 % intervals"]
+        if (of["seeds"] < report.n_seeds).any():
+            said.append("where it can be measured under fewer seeds, over those")
+    else:
+        said = ["Lines are of one seed"]
+    absent = [name for name in report.policies if not (of["policy"] == name).any()]
+    if absent:
+        said.append(f"nothing to measure under {', '.join(absent)}")
+    return "; ".join(said) + "."
+
+
+def draw_person(report: SimulationReport) -> Spec:
+    """Return one user's map under each policy, round by round: a square for each region, pale where nothing was met."""
+    person, policies = report.person, list(report.policies)
     rounds = sorted(int(number) for number in person["round"].unique())
     regions = person[["region", "taste"]].drop_duplicates("region").sort_values("taste", ascending=False, kind="stable")
     place = {int(region): i for i, region in enumerate(regions["region"])}
-    deep = -(-len(place) // COLUMNS) + 1
+    deep = -(-len(place) // COLUMNS) + 2  # lines of squares, and two of words
     rows = []
     for row in person.to_dict("records"):
         square = place[int(row["region"])]
         across = rounds.index(int(row["round"])) * (COLUMNS + 1) + square % COLUMNS
-        down = policies.index(row["policy"]) * deep + square // COLUMNS
+        down = policies.index(row["policy"]) * deep + square // COLUMNS + 1
         rows.append({
             "x": across, "x2": across + 0.92, "y": -down, "y2": -down - 0.9, "items": int(row["consumed"]),
             "taste": float(row["taste"]), "policy": row["policy"],
             "round": int(row["round"]),
         })  # fmt: skip
-    across_all, down_all = [0, len(rounds) * (COLUMNS + 1)], [-deep * len(policies), 2]
+    across_all, down_all = [0, len(rounds) * (COLUMNS + 1)], [-deep * len(policies), 1]
     x: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": across_all, "nice": False}}
     y: Spec = {"type": "quantitative", "axis": None, "scale": {"domain": down_all, "nice": False}}
     ends = {"x": {"field": "x", **x}, "x2": {"field": "x2"}, "y": {"field": "y", **y}, "y2": {"field": "y2"}}
     opacity = {"field": "items", "type": "quantitative", "scale": {"type": "sqrt", "range": [0.12, 1]}, "legend": None}
     tip = [{"field": name} for name in ("policy", "round", "items")] + [{"field": "taste", "format": ".1%"}]
-    labels = [{"x": i * (COLUMNS + 1), "y": 0.35, "text": f"round {number}"} for i, number in enumerate(rounds)]
-    labels += [{"x": 0, "y": -i * deep + (0.35 if i else 1.2), "text": name} for i, name in enumerate(policies)]
-    at = {"x": {"field": "x", **x}, "y": {"field": "y", **y}}
-    layers: list[Spec] = [
-        {"mark": {"type": "rect"}, "encoding": {**ends, "opacity": opacity, "tooltip": tip}},
+    met = person[person["consumed"] > 0].groupby(["policy", "round"]).size()
+    labels = [
         {
-            "data": {"values": labels},
-            "mark": {"type": "text", "align": "left", "baseline": "bottom"},
-            "encoding": {**at, "text": {"field": "text"}},
-        },
+            "x": i * (COLUMNS + 1), "y": -p * deep - 0.75,
+            "text": f"{_name_moment(number)}: {met.get((name, number), 0)} of {len(place)}",
+        }
+        for i, number in enumerate(rounds) for p, name in enumerate(policies)
+    ]  # fmt: skip
+    names = [{"x": 0, "y": -p * deep + 0.15, "text": name} for p, name in enumerate(policies)]
+    at = {"x": {"field": "x", **x}, "y": {"field": "y", **y}, "text": {"field": "text"}}
+    words = {"type": "text", "style": "word", "align": "left", "baseline": "bottom"}
+    layers: list[Spec] = [
+        {"mark": {"type": "rect", "style": "region"}, "encoding": {**ends, "opacity": opacity, "tooltip": tip}},
+        {"data": {"values": labels}, "mark": words, "encoding": at},
+        {"data": {"values": names}, "mark": {**words, "fontWeight": "bold"}, "encoding": at},
     ]
     notes = [
-        "Each square is a region of taste, the best liked first: the more it was consumed, the stronger its colour.",
-        "The user of the last group whose number of regions is the median; point at a square for its numbers.",
+        "Each square is a region of taste, the best liked first: the more was consumed of it, the stronger its colour.",
+        "Above each map stands of how many regions the person has consumed something by then.",
+        *textwrap.wrap(report.who, NOTE_LENGTH),
     ]
-    spec = _build_spec("One person's map", notes, layers, rows, 26 * (deep * len(policies) + 2))
+    spec = _build_spec("One person's map", notes, layers, rows, 26 * (deep * len(policies) + 1))
     return spec | {"view": {"stroke": None}}
+
+
+def _name_moment(number: int) -> str:
+    return f"round {number}" if number else "at first"
 
 
 def _build_spec(title: str, notes: list[str], layers: list[Spec], rows: list[dict[str, Any]], height: int) -> Spec:
@@ -138,18 +188,18 @@ def _build_config(theme: Mapping[str, Any], n_policies: int) -> Mapping[str, Any
     return themes.build_vega_config(theme, colours, legend=True)
 
 
-def _render_page(report: SimulationReport, specs: Mapping[str, Spec], n_policies: int) -> str:
-    measures = [name for name in specs if name != "person"]
+def _render_page(report: SimulationReport, specs: Mapping[str, Spec]) -> str:
+    charts = [name for name in specs if name != "person"]
     parts: dict[str, tuple[str, Html]] = {
-        "differences": ("What differs from the base", _render_differences(report)),
-        "trajectories": ("Round by round", make_element("div", *(_render_chart(specs, name) for name in measures))),
+        "trajectories": ("Round by round", make_element("div", *(_render_chart(specs, name) for name in charts))),
         "person": ("One person's map", render_figure(specs["person"], "person")),
+        "differences": ("What differs from the base", _render_differences(report)),
     }
     if report.checks:
         lines = (make_element("li", line) for line, _ in report.checks)
         parts["world"] = ("The world beside its log", make_element("ul", *lines, class_="sentences"))
     theme = themes.build_css_theme()
-    return render_chart_page(report.title, _describe(report), parts, specs, _build_config(theme, n_policies))
+    return render_chart_page(report.title, _describe(report), parts, specs, _build_config(theme, len(report.policies)))
 
 
 def _render_chart(specs: Mapping[str, Spec], name: str) -> Html:
@@ -157,31 +207,49 @@ def _render_chart(specs: Mapping[str, Spec], name: str) -> Html:
 
 
 def _describe(report: SimulationReport) -> Html:
-    rounds = int(report.trajectories["round"].max())
-    counts = f"{format_count(rounds, 'round')}, {format_count(report.n_seeds, 'seed')}"
-    return join_html(
-        f"{report.world}. {counts}; policies meet the same people with the same luck. Base: {report.base}."
-    )
+    counts = f"{format_count(report.n_rounds, 'round')}, {format_count(report.n_seeds, 'seed')}"
+    said = f"{report.world}. {counts}; policies meet the same people with the same luck. Base: {report.base}."
+    absent = [name_in_words(name) for name in report.measures if not (report.trajectories["measure"] == name).any()]
+    nothing = f" Nothing to measure in this world: {', '.join(absent)}." if absent else ""
+    return join_html(said + nothing)
 
 
 def _render_differences(report: SimulationReport) -> Html:
-    """Return a table of each measure: means over rounds, and differences within seeds, of everybody and each group."""
+    """Return a table of each measure: means over rounds, and differences within seeds, of everybody and each group.
+
+    Seeds stand in it where some number is of fewer than all: those of the mean, and those of the difference.
+    """
     parts = []
     grouped = (report.differences["group"] != ALL).any()
     for measure, of in report.differences.groupby("measure", sort=False):
+        fewer = (of["seeds"] < report.n_seeds).any() or (of["diff_seeds"] < report.n_seeds).any()
         rows = [
             {
                 "policy": row["policy"], **({"group": row["group"]} if grouped else {}),
                 "mean over rounds": format_number(_known(row["mean"])),
                 "95 % interval": _format_ends(row["ci_low"], row["ci_high"]),
-                f"minus {report.base}": format_number(_known(row["difference"]), signed=True),
-                "95 % interval of the difference": _format_ends(row["diff_low"], row["diff_high"], signed=True),
+                **_format_difference(row, report.base),
+                **({"seeds": _format_seeds(row, report.base)} if fewer else {}),
             }
             for row in of.to_dict("records")
         ]  # fmt: skip
         frame = pd.DataFrame(rows)
-        parts += [make_element("h3", str(measure)), render_frame(frame, ("policy", "group"), {})]
+        parts += [make_element("h3", name_in_words(str(measure))), render_frame(frame, ("policy", "group"), {})]
     return make_element("div", *parts)
+
+
+def _format_difference(row: Mapping[Any, Any], base: str) -> dict[str, str]:
+    """Return the cells of the difference from the base: empty for the base itself."""
+    number = format_number(_known(row["difference"]), signed=True)
+    ends = _format_ends(row["diff_low"], row["diff_high"], signed=True)
+    is_base = row["policy"] == base
+    return {f"minus {base}": "" if is_base else number, "95 % interval of the difference": "" if is_base else ends}
+
+
+def _format_seeds(row: Mapping[Any, Any], base: str) -> str:
+    """Return of how many seeds a mean is, and a difference where that is another number."""
+    own, of_both = int(row["seeds"]), int(row["diff_seeds"])
+    return str(own) if own == of_both or row["policy"] == base else f"{own}, {of_both} with {base}"
 
 
 def _format_ends(low: float, high: float, signed: bool = False) -> str:

@@ -135,4 +135,6 @@ def _build_style_config(theme: Mapping[str, Any]) -> dict[str, Any]:
         "name": name,
         "halo": {"color": theme["ground"], "stroke": theme["ground"], "strokeWidth": 4, "strokeJoin": "round", **name},
         "empty": {"color": theme["soft"], "fontSize": 12},
+        "word": {"color": theme["ink"], "fontSize": 11},
+        "region": {"color": theme["series"][0]},
     }  # fmt: skip
