@@ -248,6 +248,7 @@ def test_a_report_says_what_it_has_no_number_of(home):
     assert "<h3>slate utility</h3>" in page and "<h3>escape potential</h3>" not in page
     spec = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', page, re.S)[1])
     charts = json.dumps(spec)
+    assert ">seeds</th>" not in page  # none is missing where the base has no number at all
     run = runs.simulate(done.plan.world, RandomItems(3), rounds=4, measures=["welfare"], seed=0)
     person = int(re.search(r"\(place (\d+)\) in the middle", page)[1]) - 1
     regions = {int(i) // 10 for i in run.consumed[:, person].ravel()}

@@ -222,7 +222,7 @@ def _render_differences(report: SimulationReport) -> Html:
     parts = []
     grouped = (report.differences["group"] != ALL).any()
     for measure, of in report.differences.groupby("measure", sort=False):
-        fewer = (of["seeds"] < report.n_seeds).any() or (of["diff_seeds"] < report.n_seeds).any()
+        fewer = (of["seeds"] < report.n_seeds).any() or of["diff_seeds"].between(1, report.n_seeds - 1).any()
         rows = [
             {
                 "policy": row["policy"], **({"group": row["group"]} if grouped else {}),
@@ -249,7 +249,7 @@ def _format_difference(row: Mapping[Any, Any], base: str) -> dict[str, str]:
 def _format_seeds(row: Mapping[Any, Any], base: str) -> str:
     """Return of how many seeds a mean is, and a difference where that is another number."""
     own, of_both = int(row["seeds"]), int(row["diff_seeds"])
-    return str(own) if own == of_both or row["policy"] == base else f"{own}, {of_both} with {base}"
+    return str(own) if of_both in (0, own) or row["policy"] == base else f"{own}, {of_both} with {base}"
 
 
 def _format_ends(low: float, high: float, signed: bool = False) -> str:
