@@ -101,6 +101,19 @@ def test_interests_move_by_clicks_and_nothing_else():
     assert people.get_utilities() == pytest.approx(expit(expected))
 
 
+def test_what_is_consumed_again_makes_nobody_more_alike():
+    """Users have in common what both consumed, however often each did."""
+    world = ReinforcedInterests(users=8, items=10, step=0.2)
+    found = simulate(world, RandomItems(k=4), rounds=5, measures=["homogeneity"])
+    for number in range(5):
+        of = [{*found.consumed[: number + 1, u].ravel().tolist()} for u in range(8)]
+        shared = np.mean([len(of[a] & of[b]) for a in range(8) for b in range(a)])
+        expected = shared / np.mean([len(one) for one in of])
+        assert found.get_values("homogeneity")[number] == pytest.approx(expected)
+    alike = simulate(world, AverageTaste(k=10), rounds=3, measures=["homogeneity"])
+    assert alike.get_values("homogeneity") == pytest.approx(1.0)
+
+
 def test_clicks_have_the_chance_of_their_interest_and_resets_undo():
     people = ReinforcedInterests(users=20_000, items=1).start(0)
     people.interests[:] = 0.7

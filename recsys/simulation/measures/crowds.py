@@ -3,7 +3,6 @@
 import numpy as np
 
 from recsys.maths.inequality import herfindahl, normalize_counts
-from recsys.simulation.measures.catalog import ItemCounts
 from recsys.simulation.measures.protocols import PerGroup, divide, mark_groups, mark_present
 from recsys.simulation.measures.regions import RegionCounts
 from recsys.simulation.records import Log, Population, Round
@@ -56,13 +55,25 @@ class MajorityDrift(RegionCounts):
         return np.asarray(began - by_now)
 
 
-class Homogeneity(ItemCounts):
+class Homogeneity:
     """How alike users are: the mean over pairs of the items that both consumed since the first round, over the mean of
-    what one consumed, of users who are there. 0 is nothing in common, 1 is everything."""
+    what one consumed, of users who are there. 0 is nothing in common, 1 is everything. What a user consumed again
+    counts once."""
+
+    def __init__(self, population: Population, log: Log) -> None:
+        """Begin with nothing consumed."""
+        self.masks = mark_groups(population)
+        self.counts = np.zeros((len(self.masks), population.shape[1]))  # users of each group who consumed an item
+        self.consumed = np.zeros(population.shape, dtype=bool)
 
     def observe(self, now: Round) -> PerGroup:
         """Return it after the round; NaN before anything was consumed."""
-        self.add(now)
+        user, place = np.nonzero(now.consumption.items >= 0)
+        pairs = np.unique(user * self.consumed.shape[1] + now.consumption.items[user, place])
+        user, item = np.divmod(pairs[~self.consumed.ravel()[pairs]], self.consumed.shape[1])
+        self.consumed[user, item] = True
+        for counts, mask in zip(self.counts, self.masks, strict=True):
+            counts += np.bincount(item[mask[user]], minlength=len(counts))
         n = (self.masks & mark_present(now.population, now.number)).sum(axis=1)
         shared = divide((self.counts * (self.counts - 1)).sum(axis=1), n * (n - 1))
         return PerGroup(divide(shared, self.counts.sum(axis=1) / n))
