@@ -32,6 +32,7 @@ TRUTHS = (
     "true precision", "true welfare", "true discovery", "true discovery of unliked regions",
     "true discovery of favourites",
 )  # fmt: skip
+BEYOND_CHANCE = "true discovery beyond chance"  # where it is asked for
 ACCURACY = ("ndcg", "stratified_recall", "recall", "precision")
 DIVERSITY = ("ild_cooccurrence", "ild_features", "coverage", "self_information", "serendipity")
 CROSS_FITTED = ("discovery", "discovery_two_witnesses", "stratified_discovery", "unexplored_share")
@@ -129,25 +130,60 @@ def draw_log(world: FittedTastes, settings: Mapping[str, Any], seed: int) -> Jud
     return JudgedLog(settings, world, split, pool, seed)
 
 
-def read_truth(world: FittedTastes, split: Split, items: Ints, favourites: float) -> Row:
-    """Return what slates, (U, k), are truly worth: means over users. `favourites` is a share of all items."""
-    users = np.arange(len(items))[:, None]
-    there, items = items >= 0, np.maximum(items, 0)
-    logits = world.like_logits[users, items].astype(np.float64)
-    likely = np.where(there, expit(logits), 0.0)
-    new, unliked = (
-        ~np.take_along_axis(touch_regions(world, matrix), world.regions[items], axis=1)
-        for matrix in (split.seen, split.train)
-    )
-    best = there & (logits >= np.quantile(world.like_logits, 1 - favourites, axis=1)[:, None])
-    values = (
-        likely.sum(axis=1) / np.maximum(there.sum(axis=1), 1),
-        expect_welfare(world, np.where(there, logits, -np.inf), likely),
-        (likely * new).sum(axis=1),
-        (likely * unliked).sum(axis=1),
-        (best & new).sum(axis=1),
-    )
-    return {name: float(of.mean()) for name, of in zip(TRUTHS, values, strict=True)}
+@dataclass(frozen=True, eq=False)
+class TrueWorth:
+    """What slates of a log's users are truly worth."""
+
+    world: FittedTastes
+    split: Split  # of the log
+    favourites: float  # a share of all items
+
+    @cached_property
+    def met(self) -> Bools:
+        """In which regions of taste each user has met something, (U, Z)."""
+        return touch_regions(self.world, self.split.seen)
+
+    @cached_property
+    def liked(self) -> Bools:
+        """In which regions of taste each user has liked something, (U, Z)."""
+        return touch_regions(self.world, self.split.train)
+
+    @cached_property
+    def least_favourite(self) -> Doubles:
+        """The log-odds from which on an item is among each user's favourites, (U,)."""
+        return np.asarray(np.quantile(self.world.like_logits, 1 - self.favourites, axis=1))
+
+    @cached_property
+    def by_chance(self) -> Doubles:
+        """The mean chance of a like over items of regions of which each user has met nothing, (U,); 0 without any."""
+        new = ~self.met[:, self.world.regions]
+        likely = np.where(new, expit(self.world.like_logits), 0.0)
+        return np.asarray(likely.sum(axis=1, dtype=np.float64) / np.maximum(new.sum(axis=1), 1))
+
+    def read_beyond_chance(self, items: Ints) -> float:
+        """Return true discovery less that of as many items of unmet regions drawn at random: mean over users."""
+        there, items = items >= 0, np.maximum(items, 0)
+        new = there & ~np.take_along_axis(self.met, self.world.regions[items], axis=1)
+        likely = expit(self.world.like_logits[np.arange(len(items))[:, None], items].astype(np.float64))
+        return float(((likely - self.by_chance[:, None]) * new).sum(axis=1).mean())
+
+    def read(self, items: Ints) -> Row:
+        """Return means over users of each truth of slates, (U, k)."""
+        users = np.arange(len(items))[:, None]
+        there, items = items >= 0, np.maximum(items, 0)
+        logits = self.world.like_logits[users, items].astype(np.float64)
+        likely = np.where(there, expit(logits), 0.0)
+        regions = self.world.regions[items]
+        new, unliked = (~np.take_along_axis(of, regions, axis=1) for of in (self.met, self.liked))
+        best = there & (logits >= self.least_favourite[:, None])
+        values = (
+            likely.sum(axis=1) / np.maximum(there.sum(axis=1), 1),
+            expect_welfare(self.world, np.where(there, logits, -np.inf), likely),
+            (likely * new).sum(axis=1),
+            (likely * unliked).sum(axis=1),
+            (best & new).sum(axis=1),
+        )
+        return {name: float(of.mean()) for name, of in zip(TRUTHS, values, strict=True)}
 
 
 def touch_regions(world: FittedTastes, log: Csr) -> Bools:
@@ -211,12 +247,12 @@ def judge_cell(cell: Cell, registration: Mapping[str, Any], worlds: Worlds) -> l
     other = None if log is None else map_likes(log, registration, drawn.split)
     plain = GroundTruth(drawn.split)
     truths = {name: replace(plain, audit_maps=family) for name, family in list_judges(drawn, other) if family}
-    terms = TermCache(drawn.pool)
+    terms, worth = TermCache(drawn.pool), TrueWorth(world, drawn.split, settings["favourites"])
     rows = []
     for name, (family, strength, blend) in list_blends(settings).items():
         served = drawn.make_slates(blend, terms, terms)
         row = {**cell.keys, "n_users": len(served), "blend": name, "family": family, "strength": strength}
-        row |= read_truth(world, drawn.split, served, settings["favourites"])
+        row |= worth.read(served)
         row |= read_metrics(compute_metrics(served, plain, [*ACCURACY, *DIVERSITY], [settings["k"]]))
         for judge, truth in truths.items():
             metrics = ["discovery", "stratified_discovery"] if judge == "all users" else ["discovery"]

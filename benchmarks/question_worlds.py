@@ -15,6 +15,7 @@ from recsys.simulation import FittedTastes, World
 from recsys.simulation.plans import parse_simulation
 from recsys.simulation.records import build_pairs
 from recsys.simulation.runs import open_world
+from recsys.simulation.worlds.enlarging import select_users
 from recsys.support.atomic_files import replace_file
 from recsys.support.rng import make_generator
 from recsys.types.arrays import make_empty_matrix
@@ -65,19 +66,6 @@ def cut_down(world: World, users: int, history: float, seed: int) -> World:
     if 0 < users < len(world.groups):
         world = select_users(world, np.sort(make_generator(seed, "users").permutation(len(world.groups))[:users]))
     return world if history == 1 else shorten_histories(world, history)
-
-
-def select_users(world: FittedTastes, users: Any) -> FittedTastes:
-    """Return the world of these users, (B,) codes, alone."""
-    of, none = world.split, make_empty_matrix((len(users), world.split.shape[1]))
-    split = replace(
-        of, user_ids=of.user_ids[users], train=of.train[users], train_negatives=of.train_negatives[users],
-        validation=none, test=none, validation_negatives=none, train_times=None, fingerprint="", counts={}, notes=(),
-    )  # fmt: skip
-    return replace(
-        world, split=split, log_rates=world.log_rates[users], like_logits=world.like_logits[users],
-        groups=world.groups[users],
-    )  # fmt: skip
 
 
 def shorten_histories(world: FittedTastes, share: float) -> FittedTastes:

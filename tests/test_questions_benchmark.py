@@ -79,7 +79,7 @@ def test_the_truth_of_a_slate_against_a_slow_loop(scripts, world):
     log = world.generate_log(1)
     items = np.argsort(-np.random.default_rng(2).random(world.split.shape), axis=1)[:, :4].astype(np.int32)
     items[0, 3] = -1
-    found = scripts["judges"].read_truth(world, log, items, 0.1)
+    found = scripts["judges"].TrueWorth(world, log, 0.1).read(items)
     precision, welfare, new, unliked, favourites = [], [], [], [], []
     seen, liked = log.seen.toarray() > 0, log.train.toarray() > 0
     for user, slate in enumerate(items):

@@ -518,6 +518,21 @@ def test_switches_of_a_file_are_those_of_the_world(home, monkeypatch):
     assert "<td>random</td><td>few</td>" in page.read_text(encoding="utf-8")
 
 
+def test_users_of_a_file_are_new_people_and_their_checks_are_kept(home, monkeypatch):
+    monkeypatch.setattr(runs.TasteFit, "check_world", lambda fit, name: fit.world)
+    (home / "fitted.toml").write_text(FITTED, encoding="utf-8")
+    plan = runs.read_simulation("fitted.toml", overrides=[parse("world.users=35")])
+    made = runs.open_world(plan, None, True)
+    assert made.world.shape == (35, runs.open_world(runs.read_simulation("fitted.toml"), None, True).world.shape[1])
+    named = [one for one in made.checks if one.name.startswith("new people: ")]
+    assert len(named) > len(made.checks) / 2
+    monkeypatch.delattr(runs, "compare_people")
+    again = runs.open_world(plan, None, True)
+    assert again.checks == made.checks
+    assert np.array_equal(again.world.like_logits, made.world.like_logits)
+    assert runs.run_simulation("fitted.toml", overrides=[parse("world.users=35")], quiet=True).checks == made.checks
+
+
 def test_rows_that_a_filter_leaves_out_are_another_world(home, monkeypatch):
     """A cell of other rows of the same log is never taken for it."""
     monkeypatch.setattr(runs.TasteFit, "check_world", lambda fit, name: fit.world)

@@ -20,6 +20,7 @@ from recsys.simulation.worlds import (
     RingBeliefs,
     TasteFlips,
 )
+from recsys.simulation.worlds.enlarging import enlarge_fit
 from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "UpperConfidenceBound",
     "World",
     "WorldCheck",
+    "enlarge_fit",
     "fit_tastes",
     "run_diverted_experiment",
     "run_simulation",

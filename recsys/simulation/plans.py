@@ -21,6 +21,7 @@ from recsys.simulation.policies import Recommender
 from recsys.simulation.records import Policy, World
 from recsys.simulation.worlds import WORLDS, Arrivals, Behaviour, TasteFlips
 from recsys.simulation.worlds.accepted_ratings import build_rating_world
+from recsys.simulation.worlds.enlarging import LEAST_USERS
 from recsys.simulation.worlds.fitting import GROUPS, fit_tastes
 from recsys.support.config_layers import Layer, read_layers
 from recsys.support.provenance import hash_own_modules
@@ -29,6 +30,7 @@ from recsys.support.resources import find_shipped_folder
 from recsys.support.toml_files import describe_first_problem, find_toml
 from recsys.types import RecsysError, make_unknown_name_error
 from recsys.types.names import check_file_name
+from recsys.types.numbers import check_int
 
 FITTED = "fitted"  # the kind of world that is fitted to the log of [data]
 RATED = "accepted_ratings"  # the kind whose users are those of a log of ratings
@@ -78,7 +80,7 @@ class SimulationPlan:
     policies: Mapping[str, Policy]
     world: World | None  # None: one that is made of the log of `data`
     data: Config | None  # which log
-    log_settings: Mapping[str, Any]  # keywords of `fit_tastes`, or of `build_rating_world`
+    log_settings: Mapping[str, Any]  # keywords of `fit_tastes` and `users` of `enlarge_fit`, or of `build_rating_world`
     content: Mapping[str, Any]  # the whole file, with every default
 
     @property
@@ -232,15 +234,18 @@ def build_rating_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 def build_fit_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords of `fit_tastes` that [world] of the kind `fitted` has, with its behaviours and switches.
 
+    `users` is None where its people are the users of the log.
+
     Raises:
         RecsysError: for an unknown setting, or a value that cannot be.
     """
     taken = list_settings(fit_tastes, "[world]", n_inputs=1)
     for name in ("behaviour", "group_behaviours", "seed"):
         taken.pop(name)
-    own = ("behaviour", "groups", *_SWITCHES)
+    own = ("users", "behaviour", "groups", *_SWITCHES)
     tables = {name: value for name, value in given.items() if name not in own}
     made = check_settings("[world]", taken, tables, "kind", *own, noun="key")
+    made["users"] = check_int("[world] users", given["users"], LEAST_USERS) if "users" in given else None
     made["behaviour"] = _build_part(Behaviour, "[world.behaviour]", given.get("behaviour", {}))
     made |= _build_switches(given, _SWITCHES)
     of_groups = given.get("groups", {})

@@ -24,6 +24,7 @@ from recsys.simulation.plans import RATED, SimulationPlan, read_simulation
 from recsys.simulation.records import Log, Policy, Population, World, start_log
 from recsys.simulation.tables import build_difference_table, build_trajectory_table
 from recsys.simulation.worlds.accepted_ratings import build_rating_world
+from recsys.simulation.worlds.enlarging import compare_people, draw_people
 from recsys.simulation.worlds.fitted_tastes import FittedTastes
 from recsys.simulation.worlds.fitting import TasteFit, WorldCheck, fit_tastes
 from recsys.support.atomic_files import replace_folder, write_text
@@ -163,9 +164,12 @@ def _make_world(plan: SimulationPlan, policies: Mapping[str, Policy], data_dir: 
     whole = splits.no_holdout(dataset, positive=plan.data.filter.positive, **kept)
     users, items = whole.shape
     check_slates(policies, items)
-    check_world_memory(whole.shape, FIT_BYTES_PER_PAIR * users * items, " that tastes are fitted to")
-    fit_keys = {name: value for name, value in plan.log_settings.items() if name not in _NOT_FITTED}
+    wanted = plan.log_settings["users"] or users
+    check_world_memory((max(users, wanted), items), FIT_BYTES_PER_PAIR * max(users, wanted) * items, " to be fitted")
+    fit_keys = {name: value for name, value in plan.log_settings.items() if name not in (*_NOT_FITTED, "users")}
     fit = _fit_or_load(whole, fit_keys, plan.settings.seed, cache)
+    if plan.log_settings["users"] is not None:
+        fit = _enlarge_or_load(fit, wanted, fit_keys, plan.settings.seed, cache)
     world = replace(fit.check_world(plan.settings.name), **{name: plan.log_settings[name] for name in _NOT_FITTED})
     return OpenWorld(world, fit.checks, whole.fingerprint, cache, (whole.fingerprint, plan.settings.seed, about))
 
@@ -177,16 +181,35 @@ def _fit_or_load(whole: Any, settings: dict[str, Any], seed: int, cache: Cache) 
         start = time.perf_counter()
         fit = fit_tastes(whole, **settings, seed=seed)
         arrays = {name: getattr(fit.world, name) for name in _KEPT}
-        numbers = [[one.real, one.generated, one.least, one.most] for one in fit.checks]
-        told = {"check_names": np.array([one.name for one in fit.checks]), "check_values": np.array(numbers)}
-        return CacheEntry({**arrays, **told, "sharpness": np.array(fit.sharpness)}, time.perf_counter() - start)
+        told = {**arrays, **_flatten_checks(fit.checks), "sharpness": np.array(fit.sharpness)}
+        return CacheEntry(told, time.perf_counter() - start)
 
     arrays = cache.get_or_make("world", [whole.fingerprint, settings, seed], make).arrays
     log_rates, like_logits, regions, groups, group_names = (arrays[name] for name in _KEPT)
     world = FittedTastes(whole, log_rates, like_logits, regions, groups, group_names)
+    return TasteFit(world, float(arrays["sharpness"]), _restore_checks(arrays))
+
+
+def _enlarge_or_load(fit: TasteFit, users: int, settings: dict[str, Any], seed: int, cache: Cache) -> TasteFit:
+    """Return a fit of so many new people, who are drawn anew, and their checks, from the cache where they are."""
+
+    def make() -> CacheEntry:
+        start = time.perf_counter()
+        checks = compare_people(fit.world, users, settings.get("factors", 32), seed)
+        return CacheEntry(_flatten_checks(checks), time.perf_counter() - start)
+
+    arrays = cache.get_or_make("new people", [fit.world.split.fingerprint, settings, users, seed], make).arrays
+    return replace(fit, world=draw_people(fit.world, users, seed), checks=_restore_checks(arrays))
+
+
+def _flatten_checks(checks: Sequence[WorldCheck]) -> dict[str, Any]:
+    numbers = [[one.real, one.generated, one.least, one.most] for one in checks]
+    return {"check_names": np.array([one.name for one in checks]), "check_values": np.array(numbers)}
+
+
+def _restore_checks(arrays: Mapping[str, Any]) -> tuple[WorldCheck, ...]:
     values = arrays["check_values"].tolist()
-    checks = (WorldCheck(str(name), *row) for name, row in zip(arrays["check_names"], values, strict=True))
-    return TasteFit(world, float(arrays["sharpness"]), tuple(checks))
+    return tuple(WorldCheck(str(name), *row) for name, row in zip(arrays["check_names"], values, strict=True))
 
 
 _NOT_FITTED = ("behaviour", "group_behaviours", "flips", "arrivals")  # parts of a world that no log tells

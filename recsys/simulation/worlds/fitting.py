@@ -139,19 +139,25 @@ def fit_tastes(
     return TasteFit(world, sharpness, tuple(compare_logs(world, reference, seed)))
 
 
-def compare_logs(world: FittedTastes, reference: Model, seed: int = 0) -> list[WorldCheck]:
-    """Return how logs of a world compare with the one that it was fitted to: counts, co-likes and models."""
+def compare_logs(
+    world: FittedTastes, reference: Model, seed: int = 0, *, real: Split | None = None
+) -> list[WorldCheck]:
+    """Return how logs of a world compare with the one that it was fitted to: counts, co-likes and models.
+
+    `real` is that log where the users of the world are others; as many as there are in it.
+    """
+    fitted_to = world.split if real is None else real
     logs = [world.generate_log(rng.derive_seed(seed, "check", i) % 2**31) for i in range(N_GENERATED)]
     checks = []
     for axis, name in enumerate(("items", "users")):
-        real, found = _compare(partial(_measure_gini, axis), world.split, logs)
+        held, found = _compare(partial(_measure_gini, axis), fitted_to, logs)
         name = f"Gini coefficient of the {name}' likes"
-        checks.append(WorldCheck(name, real, found, real - MAX_GINI_GAP, real + MAX_GINI_GAP))
-    real, found = _compare(measure_closeness, world.split, logs)
-    checks.append(_check_factor(f"co-likes: mean cosine of an item's nearest {N_NEIGHBORS}", real, found))
+        checks.append(WorldCheck(name, held, found, held - MAX_GINI_GAP, held + MAX_GINI_GAP))
+    held, found = _compare(measure_closeness, fitted_to, logs)
+    checks.append(_check_factor(f"co-likes: mean cosine of an item's nearest {N_NEIGHBORS}", held, found))
     of_models = {
-        name: _compare(partial(measure_ndcg, model, seed=seed), world.split, logs)
-        for name, model in _list_models(reference, world.split.shape[1]).items()
+        name: _compare(partial(measure_ndcg, model, seed=seed), fitted_to, logs)
+        for name, model in _list_models(reference, world.shape[1]).items()
     }
     checks += [_check_factor(f"nDCG@{K} of {name}", *of) for name, of in of_models.items()]
     for pair in combinations(of_models, 2):
