@@ -53,23 +53,28 @@ def read_size_cells(slates: pd.DataFrame, settings: Mapping[str, Any]) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def average_worlds(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return means over worlds of each number of users, seed and metric, of the seeds that all worlds have there."""
+def average_worlds(cells: pd.DataFrame, least_seeds: int) -> pd.DataFrame:
+    """Return means over worlds of each number of users, seed and metric, of the seeds that all worlds have there.
+
+    Worlds with fewer seeds of the largest logs than `least_seeds` are left out where another has as many.
+    """
+    seeds = cells[cells.users == ALL].groupby("world").seed.nunique()
+    enough = seeds[seeds >= min(least_seeds, seeds.max())].index
+    cells = cells[cells.world.isin(enough)]
     worlds = cells.groupby(["users", "seed"]).world.transform("nunique")
-    whole = cells[worlds == cells.world.nunique()]
+    whole = cells[worlds == len(enough)]
     return whole.groupby(["users", "seed", "metric"], sort=False).mean(numeric_only=True).reset_index()
 
 
-def pivot_size(cells: pd.DataFrame, column: str, users: int = ALL) -> pd.DataFrame:
-    """Return a column at one number of users, means over worlds: a row for each seed, a column for each metric."""
-    means = average_worlds(cells)
+def pivot_size(means: pd.DataFrame, column: str, users: int = ALL) -> pd.DataFrame:
+    """Return a column of means over worlds at one number of users: a row for each seed, a column for each metric."""
     return means[means.users == users].pivot(index="seed", columns="metric", values=column)
 
 
 def tabulate_sizes(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list[Row]:
     """Return a row for each world (and all), number of users and metric: taus and regrets with intervals over seeds."""
     rows = []
-    every = average_worlds(cells).assign(world="all")
+    every = average_worlds(cells, registration["least_seeds"]).assign(world="all")
     names = [name for name in cells if name.startswith(("tau", "regret"))]
     for (world, users, metric), of in pd.concat([cells, every]).groupby([*PLACE, "metric"], sort=False):
         row = {"world": world, "users": users, "metric": metric, "seeds": len(of), "able": float(of.able.mean())}
@@ -93,8 +98,9 @@ def compare_rivals(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list
     p-values are adjusted after Holm over all rows of one truth.
     """
     rules, rows = registration["judge_sizes"]["rules"], list[Row]()
+    means = average_worlds(cells, registration["least_seeds"])
     for truth in TRUTHS:
-        regrets = pivot_size(cells, f"regret, {truth}")
+        regrets = pivot_size(means, f"regret, {truth}")
         of = []
         for rival in (KEEP_BASE, ANY_BLEND, *rules["rivals"], *rules["told"]):
             gap = (regrets[rival] - regrets[rules["default"]]).to_numpy()
@@ -112,11 +118,11 @@ def compare_rivals(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list
 
 def tabulate_causes(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list[Row]:
     """Return a row for each registered difference of tau and each truth, paired by seed, with its interval."""
-    rows = []
+    rows, means = [], average_worlds(cells, registration["least_seeds"])
     for cause in registration["judge_sizes"]["causes"]:
         for truth in TRUTHS:
             one, other = (
-                pivot_size(cells, f"{end.get('column', 'tau')}, {truth}", end.get("users", ALL))[end["metric"]]
+                pivot_size(means, f"{end.get('column', 'tau')}, {truth}", end.get("users", ALL))[end["metric"]]
                 for end in (cause["of"], cause["less"])
             )
             row = measure_gap((one - other).dropna().to_numpy(), registration)
@@ -131,7 +137,8 @@ def answer(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list[Row]:
     """Return the verdict on the default judge, the rival that replaces it if any, and why, as it is registered."""
     rules = registration["judge_sizes"]["rules"]
     found = {(row["truth"], row["rival"]): row for row in compare_rivals(cells, registration)}
-    taus = pivot_size(cells, f"tau, {rules['tau_truth']}")[rules["default"]].to_numpy()
+    means = average_worlds(cells, registration["least_seeds"])
+    taus = pivot_size(means, f"tau, {rules['tau_truth']}")[rules["default"]].to_numpy()
     tau = name_limits("tau", taus, registration["confidence"])
     first, *rest = TRUTHS
     replacing = [

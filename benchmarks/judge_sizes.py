@@ -1,7 +1,7 @@
 """Which offline judge tells the truth on a large log: `python benchmarks/judge_sizes.py`.
 
 The registration is the section `judge_sizes` of `benchmarks/questions.toml`. Each cell (a world, a number of users, a
-seed) is kept in `--work` as it ends, so that a run that was stopped goes on; `--seeds` chooses among cells. The tables
+seed) is kept in `--work` as it ends, so that a run that was stopped goes on; `--seeds` and `--worlds` choose among cells. The tables
 are made from all cells that are there, `--tables` makes them alone. In `results/`:
 
 `judge-sizes-worlds.csv`: which worlds were accepted, and why others were refused.
@@ -182,6 +182,7 @@ def main() -> None:
     """Carry out the cells that are not made, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="*", type=int, default=[])
+    parser.add_argument("--worlds", nargs="*", default=[])
     parser.add_argument(
         "--tables", action="store_true", help="run nothing, make the tables of the cells that are there"
     )
@@ -191,7 +192,8 @@ def main() -> None:
     given = parser.parse_args()
     study = SizeStudy(tomllib.loads(given.registration.read_text(encoding="utf-8")), given.work)
     for cell in list_size_cells(study.settings):
-        study.keep(cell, not given.tables and (not given.seeds or cell.seed in given.seeds))
+        wanted = (not given.seeds or cell.seed in given.seeds) and (not given.worlds or cell.world in given.worlds)
+        study.keep(cell, wanted and not given.tables)
     study.write_tables(given.out)
 
 
