@@ -117,9 +117,14 @@ def compare_rivals(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list
 
 
 def tabulate_causes(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list[Row]:
-    """Return a row for each registered difference of tau and each truth, paired by seed, with its interval."""
+    """Return a row for each registered difference of tau and each truth, paired by seed, with its interval.
+
+    One of numbers of users that were not run has none.
+    """
     rows, means = [], average_worlds(cells, registration["least_seeds"])
     for cause in registration["judge_sizes"]["causes"]:
+        if not {cause[end].get("users", ALL) for end in ("of", "less")} <= set(means.users):
+            continue
         for truth in TRUTHS:
             one, other = (
                 pivot_size(means, f"{end.get('column', 'tau')}, {truth}", end.get("users", ALL))[end["metric"]]

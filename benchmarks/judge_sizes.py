@@ -1,8 +1,8 @@
 """Which offline judge tells the truth on a large log: `python benchmarks/judge_sizes.py`.
 
 The registration is the section `judge_sizes` of `benchmarks/questions.toml`. Each cell (a world, a number of users, a
-seed) is kept in `--work` as it ends, so that a run that was stopped goes on; `--seeds` and `--worlds` choose among cells. The tables
-are made from all cells that are there, `--tables` makes them alone. In `results/`:
+seed) is kept in `--work` as it ends, so that a run that was stopped goes on; `--seeds`, `--worlds` and `--users` choose
+among cells. The tables are made from all cells that are there, `--tables` makes them alone. In `results/`:
 
 `judge-sizes-worlds.csv`: which worlds were accepted, and why others were refused.
 `judge-sizes-slates.csv`: what every metric of the log and the truth say of the slates of each blend, cell by cell.
@@ -183,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="*", type=int, default=[])
     parser.add_argument("--worlds", nargs="*", default=[])
+    parser.add_argument("--users", nargs="*", type=int, default=[], help="0: all")
     parser.add_argument(
         "--tables", action="store_true", help="run nothing, make the tables of the cells that are there"
     )
@@ -192,8 +193,8 @@ def main() -> None:
     given = parser.parse_args()
     study = SizeStudy(tomllib.loads(given.registration.read_text(encoding="utf-8")), given.work)
     for cell in list_size_cells(study.settings):
-        wanted = (not given.seeds or cell.seed in given.seeds) and (not given.worlds or cell.world in given.worlds)
-        study.keep(cell, wanted and not given.tables)
+        chosen = ((given.seeds, cell.seed), (given.worlds, cell.world), (given.users, cell.users))
+        study.keep(cell, not given.tables and all(not of or one in of for of, one in chosen))
     study.write_tables(given.out)
 
 
