@@ -89,7 +89,8 @@ def measure_gap(gap: Doubles, registration: Mapping[str, Any]) -> Row:
     rules = registration["judge_sizes"]["rules"]
     error = float(np.std(gap, ddof=1) / np.sqrt(len(gap))) if len(gap) > 1 else float("nan")
     factor = stats.t.ppf(1 - rules["level"] / 2, len(gap) - 1) + stats.t.ppf(rules["power"], len(gap) - 1)
-    return {"seeds": len(gap), **name_limits("value", gap, registration["confidence"]), "detectable": factor * error}
+    detectable = factor * error if error > 0 else float("nan")  # where all seeds agree, nothing says how they differ
+    return {"seeds": len(gap), **name_limits("value", gap, registration["confidence"]), "detectable": detectable}
 
 
 def compare_rivals(cells: pd.DataFrame, registration: Mapping[str, Any]) -> list[Row]:

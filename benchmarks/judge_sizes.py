@@ -8,6 +8,7 @@ among cells. The tables are made from all cells that are there, `--tables` makes
 `judge-sizes-slates.csv`: what every metric of the log and the truth say of the slates of each blend, cell by cell.
 `judge-sizes-judges.csv`: how well each metric ranks blends, and what is lost by whoever follows it.
 `judge-sizes-rivals.csv`: the default judge beside others by regret, and beside no judge at all.
+`judge-sizes-rivals-left-out.csv`: the same without families that were left out after results had been read.
 `judge-sizes-causes.csv`: what each part of the default judge costs it.
 `judge-sizes-answer.csv`: the verdict by the registered rule.
 """
@@ -169,6 +170,8 @@ class SizeStudy:
             cells = read_size_cells(pd.DataFrame(self.slates), self.settings)
             tables["judges"] = tabulate_sizes(cells, self.rules)
             tables["rivals"] = compare_rivals(cells, self.rules)
+            kept = [row for row in self.slates if row["family"] not in self.settings["rules"]["left_out"]]
+            tables["rivals-left-out"] = compare_rivals(read_size_cells(pd.DataFrame(kept), self.settings), self.rules)
             tables["causes"] = tabulate_causes(cells, self.rules)
             tables["answer"] = answer(cells, self.rules)
         for name, rows in tables.items():

@@ -73,6 +73,7 @@ def test_what_is_registered_can_be_carried_out(scripts, registration, world):
         *settings["users"]
     }
     assert not set(rules["rivals"]) & set(rules["told"])
+    assert set(rules["left_out"]) < set(settings["families"])
 
 
 def test_beyond_chance_against_a_slow_loop(scripts, world):
