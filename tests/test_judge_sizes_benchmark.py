@@ -54,7 +54,7 @@ def test_what_is_registered_can_be_carried_out(scripts, registration, world):
     settings = registration["judge_sizes"]
     for name in settings["worlds"]:
         described = scripts["question_worlds"].describe_world(settings, name, settings["behaviour"])
-        assert parse_simulation(described).fit_settings["users"] >= max(settings["users"])
+        assert parse_simulation(described).log_settings["users"] >= max(settings["users"])
     small = settings | {"families": ["mmr", "unexplored"], "strengths": [0.2], "pool": 8, "k": 3, "few_users": 60}
 
     class Worlds:
