@@ -193,3 +193,20 @@ def test_likes_are_learned_where_held_out_pairs_have_both(n_disliked, known):
     likes = fitting._LikeModel(split, 2, 0)
     assert likes.knows_dislikes == known
     assert not known or np.isfinite(likes.predict(np.zeros((20, 10)), np.zeros(10))).all()
+
+
+def make_log(rows):
+    """Return the split of 12 users and 12 items of which these pairs are liked."""
+    user, item = np.array(rows).T
+    return replace(make_split((12, 12)), train=build_pairs(user, item, (12, 12)))
+
+
+def test_a_log_of_which_no_model_can_learn_is_one_line():
+    """Every user likes one item: there is none to be found by the others."""
+    with pytest.raises(RecsysError, match=r"^world: no user of the log has two likes, expected some: a model is to"):
+        fitting.fit_tastes(make_log([(u, u) for u in range(12)]), factors=2, n_regions=2)
+
+
+def test_a_log_too_small_to_hold_pairs_out_knows_no_dislikes(monkeypatch):
+    monkeypatch.setattr(fitting, "TEST_SHARE", 0.0)
+    assert not fitting._LikeModel(make_log([(0, 0), (0, 1)]), 2, 0).knows_dislikes

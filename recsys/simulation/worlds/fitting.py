@@ -19,7 +19,7 @@ from recsys.simulation.worlds.races import fit_log_rates
 from recsys.support import rng
 from recsys.support.progress import track_rounds
 from recsys.types import Evaluation, GroundTruth, Model, RecsysError, Split
-from recsys.types.arrays import Csr, Doubles, Floats, Ints, make_empty_matrix
+from recsys.types.arrays import Anys, Csr, Doubles, Floats, Ints, make_empty_matrix
 from recsys.types.numbers import check_int, check_number
 
 K = 10  # of the nDCG by which logs are compared
@@ -107,15 +107,17 @@ def fit_tastes(
     mean over the log is `like_rate`; both are assumptions, and what is concluded has to be held against others.
 
     Raises:
-        RecsysError: for settings out of range, or a log of fewer than 10 users or items.
+        RecsysError: for settings out of range, or a log of fewer than 10 users or items, or of one like of each user.
     """
+    if min(split.shape) < 10:
+        raise RecsysError(f"world: the log has {split.shape[0]} users and {split.shape[1]} items, expected 10 of each")
+    if not (np.diff(split.train.indptr) > 1).any():
+        raise RecsysError("world: no user of the log has two likes, expected some: a model is to find one by the other")
     factors = check_int("world: factors", factors, 1, min(split.shape), "the users or items of the log, the fewer")
     seed = check_int("world: seed", seed)
     n_regions = check_int("world: n_regions", n_regions, 2, split.shape[1], "the items of the log")
     check_number("world: appeal", appeal, most=1.0)
     check_number("world: like_rate", like_rate, above=0.0, below=1.0)
-    if min(split.shape) < 10:
-        raise RecsysError(f"world: the log has {split.shape[0]} users and {split.shape[1]} items, expected 10 of each")
     met = _mark(split.seen)
     z = _score(ALS(factors=factors, seed=seed), met)
     likes = _LikeModel(split, factors, seed)
@@ -233,7 +235,7 @@ class _LikeModel:
         user, item = self._met.nonzero()
         held = rng.draw_uniforms(seed, "held-out likes", user, item) < TEST_SHARE
         self._held = user[held], item[held]
-        self._labels = np.asarray(self._likes[user[held], item[held]]).ravel() > 0
+        self._labels = _look_up(self._likes, user[held], item[held]) > 0
         n_held = int(self._labels.sum())
         self.knows_dislikes = 0 < n_held < min(len(self._labels), self._likes.nnz)  # likes are held out and left
         if not self.knows_dislikes:
@@ -256,6 +258,11 @@ class _LikeModel:
         a, b, c, d = fit.coef_[0]
         odds = _find_user_odds(self._likes, self._met)
         return np.asarray(fit.intercept_[0] + a * self._scores + b * z + c * rates + d * odds[:, None])
+
+
+def _look_up(matrix: Csr, users: Anys, items: Anys) -> Anys:
+    """Return the entry of each of n pairs, (n,): SciPy returns no array for none."""
+    return np.asarray(matrix[users, items]).ravel() if len(users) else np.zeros(0)
 
 
 def _find_user_odds(likes: Csr, met: Csr) -> Doubles:
