@@ -141,7 +141,7 @@ def test_who_cannot_bring_more_is_one_line(ranker):
 def test_an_unknown_user_of_a_batch_fails_alone(ranker):
     users = ["u1", "nobody", "u2", None]
     answers = ranker.rank_many(users=users, more=[[], ["i1"], ["i2"], ["i3"]])
-    assert [type(one) for one in answers] == [Recommendation, RecsysError, Recommendation, RecsysError]
+    assert [isinstance(one, RecsysError) for one in answers] == [False, True, False, True]
     assert "user 'nobody' is none of the 60" in str(answers[1])
     assert answers[0].items == ranker.rank(user="u1").items
     assert answers[2].items == ranker.rank(user="u2", more=["i2"]).items
@@ -150,7 +150,7 @@ def test_an_unknown_user_of_a_batch_fails_alone(ranker):
         [[1, 2], [1, 2], [1, 2], [np.nan]],
         users=["u1", "nobody", "u2", "u2"],
     )
-    assert [type(one) for one in given] == [Recommendation, RecsysError, RecsysError, RecsysError]
+    assert [isinstance(one, RecsysError) for one in given] == [False, True, True, True]
     assert given[0].items == ("i2", "i1") and "twice" in str(given[2]) and "finite" in str(given[3])
 
 
