@@ -21,20 +21,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import amplification_findings
+import confounding_findings
+import degeneracy_findings
+import exploration_findings
+import ring_findings
+from findings import Finding
 from result_rows import write_rows
 
 import recsys as rs
 from recsys.data.card_files import read_card
 from recsys.data.cards import Package
 from recsys.data.downloads import download_wheel
-from recsys.simulation.replications import (
-    amplification_findings,
-    confounding_findings,
-    degeneracy_findings,
-    exploration_findings,
-    ring_findings,
-)
-from recsys.simulation.replications.findings import Finding
 from recsys.simulation.worlds.accepted_ratings import build_rating_world
 from recsys.support.progress import show_progress
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from findings import Expected, Finding, judge_mean, judge_share
 
 from recsys.maths.popularity import gini
 from recsys.models import ALS, MostPopular
@@ -11,7 +12,6 @@ from recsys.simulation.attribute_profiles import ContentRecommender
 from recsys.simulation.loop import simulate
 from recsys.simulation.policies import Oracle, RandomItems, Recommender
 from recsys.simulation.records import Log, Offer, Policy, Population, RunningPolicy
-from recsys.simulation.replications.findings import Expected, Finding, judge_mean, judge_share
 from recsys.simulation.worlds.partly_known import PartlyKnownPopulation, PartlyKnownUtilities
 from recsys.support.progress import track_rounds
 from recsys.support.threads import limit_to_one_blas_thread

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from findings import Finding, judge_mean
 
 from recsys.simulation.bandits import DriftOracle, ThompsonSampling, UpperConfidenceBound
 from recsys.simulation.policies import Oracle, RandomItems
 from recsys.simulation.records import Policy, start_log
-from recsys.simulation.replications.findings import Finding, judge_mean
 from recsys.simulation.worlds.reinforced_interests import ReinforcedInterests
 from recsys.support.progress import track_rounds
 from recsys.support.threads import limit_to_one_blas_thread

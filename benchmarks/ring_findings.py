@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-
-from recsys.simulation.loop import simulate
-from recsys.simulation.policies import NoRecommender
-from recsys.simulation.records import Told
-from recsys.simulation.replications.findings import (
+from findings import (
     Expected,
     Finding,
     judge_mean,
     judge_pooled_correlation,
     judge_slope,
 )
+
+from recsys.simulation.loop import simulate
+from recsys.simulation.policies import NoRecommender
+from recsys.simulation.records import Told
 from recsys.simulation.worlds.ring_beliefs import RingBeliefs
 from recsys.support import rng
 from recsys.support.progress import track_rounds

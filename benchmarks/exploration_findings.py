@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from findings import Finding, judge_mean
 
 from recsys.simulation.bandits import AverageTaste, ThompsonSampling, UpperConfidenceBound
 from recsys.simulation.loop import simulate
 from recsys.simulation.policies import Oracle, RandomItems
 from recsys.simulation.records import Policy
-from recsys.simulation.replications.findings import Finding, judge_mean
 from recsys.simulation.worlds.hidden_types import HiddenTypes
 from recsys.support.progress import track_rounds
 from recsys.support.threads import limit_to_one_blas_thread

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from findings import Finding, judge_mean, judge_share
 
 from recsys.maths.inequality import normalize_counts
 from recsys.models import BPR, MostPopular, UserKNN
 from recsys.simulation.loop import Trajectory, simulate
 from recsys.simulation.policies import Recommender
-from recsys.simulation.replications.findings import Finding, judge_mean, judge_share
 from recsys.simulation.worlds.accepted_ratings import AcceptedRatings
 from recsys.support.progress import track_rounds
 from recsys.types import Model

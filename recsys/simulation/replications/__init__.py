@@ -1,1 +1,0 @@
-"""Published closed loops, simulated anew: which findings hold, and with what numbers."""
