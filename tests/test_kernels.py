@@ -407,7 +407,7 @@ def test_without_a_place_for_compiled_code_it_is_compiled_all_the_same(monkeypat
     assert compiled.compile_kernel(fastmath=False)(lambda x: 2 * x)(21) == 42
 
 
-def test_what_compiled_code_alone_calls_has_no_machine_code_and_is_optimised_where_sums_are_reordered():
+def test_what_compiled_code_alone_calls_gets_machine_code_where_sums_are_reordered_alone():
     import numba
 
     from recsys.kernels.compiled import compile_kernel
@@ -418,12 +418,11 @@ def test_what_compiled_code_alone_calls_has_no_machine_code_and_is_optimised_whe
             total += number
         return total
 
-    for fastmath, reordered in ((False, 0), ({"nnan", "contract"}, 0), ({"nnan", "reassoc"}, 1), (True, 1)):
+    for fastmath, made in ((False, False), ({"nnan", "contract"}, False), ({"nnan", "reassoc"}, True), (True, True)):
         part = compile_kernel(fastmath=fastmath)(_add_up)
         assert numba.njit(lambda numbers: part(numbers) + 1.0)(np.ones(40)) == 41.0  # noqa: B023
         (code,) = part.overloads.values()
-        assert code.library.get_pointer_to_function(code.fndesc.llvm_func_name) == 0
-        assert ("alloca" in code.library.get_llvm_str()) == (not reordered)
+        assert (code.library.get_pointer_to_function(code.fndesc.llvm_func_name) != 0) == made
 
 
 @settings(max_examples=60, deadline=None)

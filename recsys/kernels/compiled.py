@@ -8,14 +8,11 @@ from numba import njit
 from recsys.kernels import compile_log  # noqa: F401  # what is compiled is logged
 
 try:
-    from recsys.kernels.parts import OptimizedPartCompiler, PartCompiler
+    from recsys.kernels.parts import PartCompiler
 
-    _PARTS: dict[bool, dict[str, Any]] = {
-        False: {"pipeline_class": PartCompiler},
-        True: {"pipeline_class": OptimizedPartCompiler},
-    }
+    _PARTS: dict[str, Any] = {"pipeline_class": PartCompiler}
 except ImportError:  # a version of Numba that names its own parts otherwise
-    _PARTS = {False: {}, True: {}}
+    _PARTS = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +41,7 @@ def compile_kernel(fastmath: bool | set[str], count_references: bool = True, inl
     def compile_(function: F) -> F:
         result: F
         if function.__name__.startswith("_"):
-            result = make(no_cpython_wrapper=True, **_PARTS[reordered], **options)(function)
+            result = make(no_cpython_wrapper=True, **({} if reordered else _PARTS), **options)(function)
             return result
         try:
             result = make(cache=True, **options)(function)

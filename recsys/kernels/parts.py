@@ -2,9 +2,8 @@
 
 Numba optimises each function with all that it calls, and makes machine code of it, before it is put inside of what
 calls it, where both are done again. For what is called by compiled code alone this is for nothing: the parts of
-`recsys.kernels.greedy` would take a quarter of its compilation. A part whose sums may be reordered is optimised, so
-that their order is one, and has no machine code either. What is left out here is Numba's own affair: where a later
-version names it otherwise, all is compiled as before.
+`recsys.kernels.greedy` would take a quarter of its compilation. What is left out here is Numba's own affair: where a
+later version names it otherwise, all is compiled as before.
 """
 
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
-for _name in ("_optimize_functions", "_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals"):
+for _name in ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals"):
     if not hasattr(JITCodeLibrary, _name):
         raise ImportError(f"Numba's JITCodeLibrary has no {_name}")
 
@@ -28,9 +27,6 @@ class PartLibrary(JITCodeLibrary):
     def set_env(self, env_name: str, env: Any) -> None:
         """Note nothing."""
 
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
-
     def _optimize_final_module(self) -> None:
         pass
 
@@ -39,30 +35,12 @@ class PartLibrary(JITCodeLibrary):
         self._finalized = True
 
 
-class OptimizedPartLibrary(PartLibrary):
-    """Code that is optimised before it is put inside of what calls it: where sums may be reordered."""
-
-    def _optimize_functions(self, ll_module: Any) -> None:
-        JITCodeLibrary._optimize_functions(self, ll_module)  # type: ignore[no-untyped-call]
-
-    def _optimize_final_module(self) -> None:
-        JITCodeLibrary._optimize_final_module(self)  # type: ignore[no-untyped-call]
-
-
 class PartCompiler(Compiler):
     """Numba's compiler, for parts."""
-
-    library: type[PartLibrary] = PartLibrary
 
     def define_pipelines(self) -> Any:
         """Give the code its library, and return Numba's steps."""
         state = self.state
         codegen, name = state.targetctx.codegen(), state.func_id.func_qualname
-        state.library = self.library(codegen, name)
+        state.library = PartLibrary(codegen, name)  # type: ignore[no-untyped-call]
         return super().define_pipelines()  # type: ignore[no-untyped-call]
-
-
-class OptimizedPartCompiler(PartCompiler):
-    """Numba's compiler, for parts whose sums may be reordered."""
-
-    library = OptimizedPartLibrary
