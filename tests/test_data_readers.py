@@ -14,7 +14,7 @@ import recsys as rs
 from recsys import data
 from recsys.cli import main
 from recsys.configs import parse_config, read_config
-from recsys.data.readers import check_dataset
+from recsys.data.readers import check_dataset, list_path_settings
 from recsys.experiments.pipeline import load_dataset
 from recsys.types import RecsysError
 
@@ -138,6 +138,18 @@ def test_settings_of_a_reader_that_are_paths_start_from_the_folder_of_the_config
     (shop / "my.toml").write_text(text.replace('"two.txt"', "2"), encoding="utf-8")
     with pytest.raises(RecsysError, match=r"\[data\] reader: second is 2, expected a path"):
         read_config(shop / "my.toml")
+
+
+@pytest.mark.parametrize(
+    ("declared", "is_path"),
+    [(Path, True), (Path | None, True), ("Path", True), ("pathlib.Path | None", True), (str, False), ("str | None", False)],
+)  # fmt: skip
+def test_a_setting_is_a_path_if_it_is_declared_one(declared, is_path):
+    def read(given):
+        return given
+
+    read.__annotations__["given"] = declared
+    assert list_path_settings(read, "[data] reader") == (["given"] if is_path else [])
 
 
 def test_a_config_names_a_card_of_its_folder(shop, monkeypatch):

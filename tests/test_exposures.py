@@ -341,7 +341,7 @@ def test_requests_of_a_batch_bring_their_own_exposures():
         ([("i1", True)], "row 1: datetime is True"),
         ([("", 5)], "row 1: item_id is '', expected an id"),
         ([("i1", 10**12)], "row 1: datetime is 1000000000000, expected seconds"),
-        ([("i1", np.datetime64("NaT"))], "row 1: datetime is .*NaT"),
+        ([("i1", np.datetime64("NaT", "s"))], "row 1: datetime is .*NaT"),
         ([("i1", 5, "maybe")], "row 1: dismissed is 'maybe', expected true or false"),
         ([("i1", 5, [1])], "row 1: dismissed is"),
         ({"item": ["i1"], "time": [5, 6]}, "ranker: shown has columns that are no lists of one length"),

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from inspect import Parameter, formatannotation
-from typing import Any
+from inspect import Parameter
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
@@ -53,12 +54,13 @@ def list_path_settings(given: str | Reader, where: str) -> list[str]:
 
 
 def _find_path_settings(known: Mapping[str, Parameter]) -> list[str]:
-    names = {"Path", "pathlib.Path"}
-    declared = {
-        name: one.annotation if isinstance(one.annotation, str) else formatannotation(one.annotation)
-        for name, one in known.items()
-    }
-    return [name for name, said in declared.items() if names.intersection(map(str.strip, said.split("|")))]
+    return [name for name, one in known.items() if _is_path(one.annotation)]
+
+
+def _is_path(annotation: object) -> bool:
+    if isinstance(annotation, str):
+        return not {"Path", "pathlib.Path"}.isdisjoint(map(str.strip, annotation.split("|")))
+    return annotation is Path or Path in get_args(annotation)
 
 
 def name_reader(given: str | Reader) -> str:
