@@ -37,13 +37,12 @@ from question_judges import (
     list_judges,
     read_metrics,
 )
-from question_worlds import Row, Worlds, cut_down, keep_rows
+from question_worlds import Row, Worlds, cut_down, keep_rows, write_tables
 
 from recsys.reranking.term_cache import TermCache
 from recsys.scores.cross_fitting import compute_fold_metrics
 from recsys.scores.runs import compute_metrics
 from recsys.simulation import FittedTastes
-from recsys.support.atomic_files import replace_file
 from recsys.support.threads import limit_to_one_blas_thread
 from recsys.types import GroundTruth, RecsysError, TasteMap
 from recsys.types.arrays import Csr, Ints
@@ -174,11 +173,7 @@ class SizeStudy:
             tables["rivals-left-out"] = compare_rivals(read_size_cells(pd.DataFrame(kept), self.settings), self.rules)
             tables["causes"] = tabulate_causes(cells, self.rules)
             tables["answer"] = answer(cells, self.rules)
-        for name, rows in tables.items():
-            if rows:
-                named = [row | ({"users": row["users"] or "all"} if "users" in row else {}) for row in rows]
-                with replace_file(out / f"judge-sizes-{name}.csv") as temporary:
-                    pd.DataFrame(named).to_csv(temporary, index=False, float_format="%.5g", lineterminator="\n")
+        write_tables(tables, "judge-sizes", out)
 
 
 def main() -> None:

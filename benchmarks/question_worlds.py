@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from recsys.simulation import FittedTastes, World
 from recsys.simulation.plans import parse_simulation
@@ -95,3 +96,12 @@ def keep_rows(folder: Path, key: Any, make: Callable[[], list[Row]], only_kept: 
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(rows), encoding="utf-8")
     return rows
+
+
+def write_tables(tables: Mapping[str, Sequence[Row]], prefix: str, out: Path) -> None:
+    """Write each table that has rows to `out`, in the place of an older one; 0 users are all of them."""
+    for name, rows in tables.items():
+        if rows:
+            named = [row | ({"users": row["users"] or "all"} if "users" in row else {}) for row in rows]
+            with replace_file(out / f"{prefix}-{name}.csv") as temporary:
+                pd.DataFrame(named).to_csv(temporary, index=False, float_format="%.5g", lineterminator="\n")

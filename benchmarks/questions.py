@@ -37,9 +37,8 @@ from question_answers import (
 )
 from question_judges import judge_cell, list_cells, list_metrics
 from question_loops import CHOICES, Place, fix_blends, follow_loop, list_places, list_policies
-from question_worlds import Row, Worlds, keep_rows
+from question_worlds import Row, Worlds, keep_rows, write_tables
 
-from recsys.support.atomic_files import replace_file
 from recsys.types import RecsysError
 
 HERE = Path(__file__).parent
@@ -150,11 +149,7 @@ class Study:
             tables["policies"] = tabulate_policies(tables["loops"], self.registration)
             tables["bubbles"] = compare_chosen(loops, self.registration)
             tables["rounds"] = tabulate_rounds(loops, self.registration)
-        for name, rows in tables.items():
-            if rows:
-                named = [row | ({"users": row["users"] or "all"} if "users" in row else {}) for row in rows]
-                with replace_file(out / f"questions-{name}.csv") as temporary:
-                    pd.DataFrame(named).to_csv(temporary, index=False, float_format="%.5g", lineterminator="\n")
+        write_tables(tables, "questions", out)
 
 
 def main() -> None:
